@@ -1,0 +1,53 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
+/// A parsed config.json as a read-only tree. Every getter names the key it wanted in its error
+/// (`EngineError`, code "bad_config"), so a model file needs no checks of its own.
+class Config {
+ public:
+  using List = std::vector<Config>;
+  using Object = std::map<std::string, Config>;
+
+  Config() = default;  // null
+  explicit Config(bool value) : value_(value) {}
+  explicit Config(double value) : value_(value) {}
+  explicit Config(std::string value) : value_(std::move(value)) {}
+  explicit Config(List value) : value_(std::make_shared<const List>(std::move(value))) {}
+  explicit Config(Object value) : value_(std::make_shared<const Object>(std::move(value))) {}
+
+  /// Whether the key is there and not null.
+  bool has(const std::string& key) const;
+  /// The value under a key; null when it is absent.
+  const Config& operator[](const std::string& key) const;
+
+  /// A size: a whole number from 1 to 2^31 − 1.
+  int positive(const std::string& key) const;
+  int positive(const std::string& key, int fallback) const;
+  float number(const std::string& key) const;
+  float number(const std::string& key, float fallback) const;
+  bool boolean(const std::string& key, bool fallback) const;
+  std::string text(const std::string& key) const;
+  std::string text(const std::string& key, const std::string& fallback) const;
+  /// A list of strings; empty when the key is absent.
+  std::vector<std::string> texts(const std::string& key) const;
+
+  bool is_null() const { return std::holds_alternative<std::monostate>(value_); }
+  /// Whether this is the value `false`.
+  bool is_false() const { return value_ == Value(false); }
+  bool is_object() const { return std::holds_alternative<std::shared_ptr<const Object>>(value_); }
+
+ private:
+  using Value = std::variant<
+      std::monostate, bool, double, std::string, std::shared_ptr<const List>,
+      std::shared_ptr<const Object>>;
+
+  template <typename T>
+  const T& get(const std::string& key, const char* expected) const;
+
+  Value value_;
+};

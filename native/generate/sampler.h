@@ -1,0 +1,63 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "mlx/ops.h"
+
+/// How the next token is chosen; the defaults switch everything off but the highest logit.
+struct SamplingOptions {
+  float temperature = 0.0f;
+  float top_p = 1.0f;
+  int top_k = 0;
+  float min_p = 0.0f;
+  float xtc_probability = 0.0f;
+  float xtc_threshold = 0.1f;
+  std::vector<uint32_t> xtc_special_tokens;
+  float repetition_penalty = 1.0f;
+  int repetition_context_size = 20;
+  float presence_penalty = 0.0f;
+  float frequency_penalty = 0.0f;
+  std::optional<int> penalty_context_size;
+  std::vector<std::pair<uint32_t, float>> logit_bias;
+  std::optional<uint64_t> seed;
+  bool logprobs = false;
+  int top_logprobs = 0;
+};
+
+/// A chosen token, still to be computed. What was not asked for is empty.
+struct Sample {
+  mx::array token;         // (1) uint32
+  mx::array logprob;       // (1, 1) float32
+  mx::array top_tokens;    // (1, k) uint32, in no order
+  mx::array top_logprobs;  // (1, k) float32, as top_tokens
+
+  std::vector<mx::array> arrays() const;
+};
+
+/// Chooses the tokens of one reply. The order is mlx-lm's: logit bias and penalties, then top-p,
+/// min-p, XTC and top-k on the probabilities at temperature 1, then the temperature. A seed gives
+/// the tokens that mlx-lm draws after `mx.random.seed` with the same number.
+class Sampler {
+ public:
+  Sampler(const SamplingOptions& options, int vocab_size, const std::vector<uint32_t>& prompt);
+
+  /// Chooses from logits (1, vocab). `previous` is the token chosen last, which may still be
+  /// computing; empty at the first call.
+  Sample operator()(const mx::array& logits, const mx::array& previous);
+
+ private:
+  mx::array penalize(mx::array logits, const mx::array& previous);
+  mx::array filter(mx::array logprobs);
+  mx::array next_key();
+
+  const SamplingOptions options_;
+  const int vocab_size_;
+  mx::array bias_;     // (1, vocab)
+  mx::array history_;  // (1, n) int32: the tokens that the windowed penalties look back on
+  mx::array counts_;   // (1, vocab) float32: how often each token came in the reply
+  int longest_window_ = 0;
+  mx::array key_;
+};

@@ -1,0 +1,81 @@
+#include "mlx/ops.h"
+
+#include <array>
+
+namespace mx {
+namespace {
+
+// No tensor of a language model has more axes.
+constexpr int max_ndim = 8;
+
+struct Bounds {
+  std::array<int, max_ndim> start{};
+  std::array<int, max_ndim> stop{};
+  std::array<int, max_ndim> stride{};
+  size_t ndim;
+
+  explicit Bounds(const array& a) : ndim(static_cast<size_t>(a.ndim())) {
+    const int* shape = mlx_array_shape(a.get());
+    for (size_t i = 0; i < ndim; i++) {
+      stop[i] = shape[i];
+      stride[i] = 1;
+    }
+  }
+
+  void set(int axis, int from, int to) {
+    const size_t i = static_cast<size_t>(axis < 0 ? axis + static_cast<int>(ndim) : axis);
+    start[i] = from;
+    stop[i] = to;
+  }
+};
+
+}  // namespace
+
+array concatenate(std::span<const array> arrays, int axis) {
+  mlx_vector_array inputs = mlx_vector_array_new();
+  for (const array& a : arrays) mlx_vector_array_append_value(inputs, a.get());
+  mlx_array result{nullptr};
+  const int return_code = mlx_concatenate_axis(&result, inputs, axis, current_stream);
+  mlx_vector_array_free(inputs);
+  check(return_code);
+  return array(result);
+}
+
+array slice(const array& a, int axis, int start, int stop) {
+  Bounds bounds(a);
+  bounds.set(axis, start, stop);
+  return detail::record(
+      mlx_slice, a.get(), bounds.start.data(), bounds.ndim, bounds.stop.data(), bounds.ndim,
+      bounds.stride.data(), bounds.ndim);
+}
+
+array slice_update(const array& a, const array& update, int axis, int start) {
+  Bounds bounds(a);
+  bounds.set(axis, start, start + update.dim(axis));
+  return detail::record(
+      mlx_slice_update, a.get(), update.get(), bounds.start.data(), bounds.ndim,
+      bounds.stop.data(), bounds.ndim, bounds.stride.data(), bounds.ndim);
+}
+
+array random_key(uint64_t seed) {
+  mlx_array key{nullptr};
+  check(mlx_random_key(&key, seed));
+  return array(key);
+}
+
+std::pair<array, array> random_split(const array& key) {
+  mlx_array first{nullptr};
+  mlx_array second{nullptr};
+  check(mlx_random_split(&first, &second, key.get(), current_stream));
+  return {array(first), array(second)};
+}
+
+array random_uniform(const array& key) {
+  const array low = scalar(0.0f, MLX_FLOAT32);
+  const array high = scalar(1.0f, MLX_FLOAT32);
+  return detail::record(
+      mlx_random_uniform, low.get(), high.get(), static_cast<const int*>(nullptr), size_t{0},
+      MLX_FLOAT32, key.get());
+}
+
+}  // namespace mx

@@ -1,0 +1,193 @@
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "mlx/array.h"
+#include "mlx/stream.h"
+
+/// MLX operations under MLX's names, recorded on this thread's stream. Signatures of mlx-c move
+/// between versions: only this folder names them.
+namespace mx {
+
+namespace detail {
+
+template <typename Function, typename... Arguments>
+array record(Function function, Arguments... arguments) {
+  mlx_array result{nullptr};
+  check(function(&result, arguments..., current_stream));
+  return array(result);
+}
+
+inline constexpr mlx_optional_int some(int value) { return {value, true}; }
+
+}  // namespace detail
+
+// Element-wise.
+inline array operator+(const array& a, const array& b) {
+  return detail::record(mlx_add, a.get(), b.get());
+}
+inline array operator-(const array& a, const array& b) {
+  return detail::record(mlx_subtract, a.get(), b.get());
+}
+inline array operator*(const array& a, const array& b) {
+  return detail::record(mlx_multiply, a.get(), b.get());
+}
+inline array operator/(const array& a, const array& b) {
+  return detail::record(mlx_divide, a.get(), b.get());
+}
+inline array operator+(const array& a, float b) { return a + scalar(b, a.dtype()); }
+inline array operator-(const array& a, float b) { return a - scalar(b, a.dtype()); }
+inline array operator*(const array& a, float b) { return a * scalar(b, a.dtype()); }
+inline array operator/(const array& a, float b) { return a / scalar(b, a.dtype()); }
+inline array operator-(const array& a) { return detail::record(mlx_negative, a.get()); }
+inline array greater(const array& a, const array& b) {
+  return detail::record(mlx_greater, a.get(), b.get());
+}
+inline array greater_equal(const array& a, const array& b) {
+  return detail::record(mlx_greater_equal, a.get(), b.get());
+}
+inline array less(const array& a, const array& b) {
+  return detail::record(mlx_less, a.get(), b.get());
+}
+inline array logical_and(const array& a, const array& b) {
+  return detail::record(mlx_logical_and, a.get(), b.get());
+}
+inline array where(const array& condition, const array& x, const array& y) {
+  return detail::record(mlx_where, condition.get(), x.get(), y.get());
+}
+inline array clip(const array& a, const array& low, const array& high) {
+  return detail::record(mlx_clip, a.get(), low.get(), high.get());
+}
+inline array exp(const array& a) { return detail::record(mlx_exp, a.get()); }
+inline array sigmoid(const array& a) { return detail::record(mlx_sigmoid, a.get()); }
+inline array tanh(const array& a) { return detail::record(mlx_tanh, a.get()); }
+inline array power(const array& a, float exponent) {
+  return detail::record(mlx_power, a.get(), scalar(exponent, a.dtype()).get());
+}
+inline array astype(const array& a, mlx_dtype dtype) {
+  return a.dtype() == dtype ? a : detail::record(mlx_astype, a.get(), dtype);
+}
+
+// Shapes.
+inline array reshape(const array& a, std::initializer_list<int> shape) {
+  return detail::record(mlx_reshape, a.get(), shape.begin(), shape.size());
+}
+inline array transpose(const array& a, std::initializer_list<int> axes) {
+  return detail::record(mlx_transpose_axes, a.get(), axes.begin(), axes.size());
+}
+inline array expand_dims(const array& a, int axis) {
+  return detail::record(mlx_expand_dims, a.get(), axis);
+}
+inline array contiguous(const array& a) { return detail::record(mlx_contiguous, a.get(), false); }
+inline array zeros(std::initializer_list<int> shape, mlx_dtype dtype) {
+  return detail::record(mlx_zeros, shape.begin(), shape.size(), dtype);
+}
+inline array arange(int start, int stop) {
+  return detail::record(mlx_arange, double(start), double(stop), 1.0, MLX_INT32);
+}
+array concatenate(std::span<const array> arrays, int axis);
+/// `a[..., start:stop, ...]` on one axis.
+array slice(const array& a, int axis, int start, int stop);
+/// `a` with `update` written from `start` on along one axis.
+array slice_update(const array& a, const array& update, int axis, int start);
+
+// Indexing.
+inline array take(const array& a, const array& indices, int axis) {
+  return detail::record(mlx_take_axis, a.get(), indices.get(), axis);
+}
+inline array take_along_axis(const array& a, const array& indices, int axis) {
+  return detail::record(mlx_take_along_axis, a.get(), indices.get(), axis);
+}
+inline array put_along_axis(const array& a, const array& indices, const array& values, int axis) {
+  return detail::record(mlx_put_along_axis, a.get(), indices.get(), values.get(), axis);
+}
+inline array scatter_add_axis(const array& a, const array& indices, const array& values, int axis) {
+  return detail::record(mlx_scatter_add_axis, a.get(), indices.get(), values.get(), axis);
+}
+
+// Reductions and orders along one axis.
+inline array argmax(const array& a, int axis) {
+  return detail::record(mlx_argmax_axis, a.get(), axis, false);
+}
+inline array max(const array& a, int axis) {
+  return detail::record(mlx_max_axis, a.get(), axis, true);
+}
+inline array min(const array& a, int axis) {
+  return detail::record(mlx_min_axis, a.get(), axis, true);
+}
+inline array sum(const array& a, int axis) {
+  return detail::record(mlx_sum_axis, a.get(), axis, true);
+}
+inline array logsumexp(const array& a, int axis) {
+  return detail::record(mlx_logsumexp_axis, a.get(), axis, true);
+}
+inline array softmax(const array& a, int axis) {
+  return detail::record(mlx_softmax_axis, a.get(), axis, false);
+}
+inline array sort(const array& a, int axis) {
+  return detail::record(mlx_sort_axis, a.get(), axis);
+}
+inline array argpartition(const array& a, int kth, int axis) {
+  return detail::record(mlx_argpartition_axis, a.get(), kth, axis);
+}
+inline array cumsum(const array& a, int axis, bool reverse, bool inclusive) {
+  return detail::record(
+      mlx_cumsum_axis, a.get(), axis, reverse, inclusive, mlx_optional_dtype{MLX_FLOAT32, false});
+}
+
+// Linear algebra.
+inline array matmul(const array& a, const array& b) {
+  return detail::record(mlx_matmul, a.get(), b.get());
+}
+/// c + a @ b
+inline array addmm(const array& c, const array& a, const array& b) {
+  return detail::record(mlx_addmm, c.get(), a.get(), b.get(), 1.0f, 1.0f);
+}
+inline array quantized_matmul(
+    const array& x, const array& w, const array& scales, const array& biases, int group_size,
+    int bits, const std::string& mode) {
+  return detail::record(
+      mlx_quantized_matmul, x.get(), w.get(), scales.get(), biases.get(), /* transpose */ true,
+      detail::some(group_size), detail::some(bits), mode.c_str());
+}
+inline array dequantize(
+    const array& w, const array& scales, const array& biases, int group_size, int bits,
+    const std::string& mode, mlx_dtype dtype) {
+  return detail::record(
+      mlx_dequantize, w.get(), scales.get(), biases.get(), detail::some(group_size),
+      detail::some(bits), mode.c_str(), mlx_array{nullptr}, mlx_optional_dtype{dtype, true});
+}
+
+// Fused kernels.
+inline array rms_norm(const array& x, const array& weight, float eps) {
+  return detail::record(mlx_fast_rms_norm, x.get(), weight.get(), eps);
+}
+/// Rotary embedding of the last axis; `freqs` (dims / 2) replaces `base` when it is given.
+inline array rope(
+    const array& x, int dims, bool traditional, std::optional<float> base, float scale, int offset,
+    const array& freqs) {
+  return detail::record(
+      mlx_fast_rope, x.get(), dims, traditional,
+      mlx_optional_float{base.value_or(0.0f), base.has_value()}, scale, offset, freqs.get());
+}
+/// `mask_mode` is "" (none), "causal" or "array".
+inline array scaled_dot_product_attention(
+    const array& queries, const array& keys, const array& values, float scale,
+    const char* mask_mode, const array& mask) {
+  return detail::record(
+      mlx_fast_scaled_dot_product_attention, queries.get(), keys.get(), values.get(), scale,
+      mask_mode, mask.get(), mlx_array{nullptr}, false);
+}
+
+// Random numbers: a key is a (2,) uint32 array, as in MLX.
+array random_key(uint64_t seed);
+std::pair<array, array> random_split(const array& key);
+/// One float32 in [0, 1).
+array random_uniform(const array& key);
+/// A sample per row of unnormalised log-probabilities, along the last axis.
+inline array categorical(const array& logits, const array& key) {
+  return detail::record(mlx_random_categorical, logits.get(), -1, key.get());
+}
+
+}  // namespace mx

@@ -1,0 +1,212 @@
+// Gemma 3, text only: https://arxiv.org/abs/2503.19786
+
+#include <cmath>
+#include <limits>
+#include <optional>
+#include <tuple>
+
+#include "mlx/ops.h"
+#include "models/models.h"
+#include "nn/activations.h"
+#include "nn/attention.h"
+#include "nn/linear.h"
+#include "nn/norm.h"
+#include "nn/rope.h"
+
+namespace {
+
+using mx::array;
+
+/// The defaults are those of the released 1B model, whose config.json leaves most of them out.
+struct ModelArgs {
+  int hidden_size;
+  int num_hidden_layers;
+  int intermediate_size;
+  int num_attention_heads;
+  int num_key_value_heads;
+  int head_dim;
+  int vocab_size;
+  float rms_norm_eps;
+  float rope_theta;
+  float rope_local_base_freq;
+  Config rope_scaling;
+  float query_pre_attn_scalar;
+  int sliding_window;
+  int sliding_window_pattern;
+
+  explicit ModelArgs(const Config& config)
+      : hidden_size(config.positive("hidden_size", 1152)),
+        num_hidden_layers(config.positive("num_hidden_layers", 26)),
+        intermediate_size(config.positive("intermediate_size", 6912)),
+        num_attention_heads(config.positive("num_attention_heads", 4)),
+        num_key_value_heads(config.positive("num_key_value_heads", 1)),
+        head_dim(config.positive("head_dim", 256)),
+        vocab_size(config.positive("vocab_size", 262144)),
+        rms_norm_eps(config.number("rms_norm_eps", 1e-6f)),
+        rope_theta(::rope_theta(config, 1000000.0f)),
+        rope_local_base_freq(config.number("rope_local_base_freq", 10000.0f)),
+        rope_scaling(::rope_scaling(config)),
+        query_pre_attn_scalar(config.number("query_pre_attn_scalar", 256.0f)),
+        sliding_window(config.positive("sliding_window", 512)),
+        sliding_window_pattern(config.positive("sliding_window_pattern", 6)) {}
+
+  /// Every `sliding_window_pattern`-th layer looks at everything.
+  bool is_sliding(int layer) const { return (layer + 1) % sliding_window_pattern != 0; }
+};
+
+/// Gemma stores norm weights as their distance from one.
+class GemmaRMSNorm : public RMSNorm {
+ public:
+  GemmaRMSNorm(Weights& weights, const std::string& path, int dims, float eps)
+      : RMSNorm(weights, path, dims, eps) {
+    if (weight_) weight_ = weight_ + 1.0f;
+  }
+};
+
+class Attention {
+ public:
+  Attention(const ModelArgs& args, Weights& weights, const std::string& path, bool is_sliding)
+      : n_heads_(args.num_attention_heads),
+        n_kv_heads_(args.num_key_value_heads),
+        scale_(1.0f / std::sqrt(args.query_pre_attn_scalar)),
+        q_proj_(weights, path + ".q_proj", args.hidden_size, n_heads_ * args.head_dim),
+        k_proj_(weights, path + ".k_proj", args.hidden_size, n_kv_heads_ * args.head_dim),
+        v_proj_(weights, path + ".v_proj", args.hidden_size, n_kv_heads_ * args.head_dim),
+        o_proj_(weights, path + ".o_proj", n_heads_ * args.head_dim, args.hidden_size),
+        q_norm_(weights, path + ".q_norm", args.head_dim, args.rms_norm_eps),
+        k_norm_(weights, path + ".k_norm", args.head_dim, args.rms_norm_eps),
+        rope_(is_sliding ? RoPE(args.head_dim, args.rope_local_base_freq)
+                         : RoPE(args.head_dim, args.rope_theta, false, args.rope_scaling)) {}
+
+  array operator()(const array& x, const Mask& mask, LayerCache& cache) const {
+    array queries = split_heads(q_proj_(x), n_heads_);
+    array keys = split_heads(k_proj_(x), n_kv_heads_);
+    array values = split_heads(v_proj_(x), n_kv_heads_);
+
+    queries = rope_(q_norm_(queries), cache.offset());
+    keys = rope_(k_norm_(keys), cache.offset());
+    std::tie(keys, values) = cache.update_and_fetch(keys, values);
+
+    const array output = scaled_dot_product_attention(queries, keys, values, scale_, mask);
+    return o_proj_(merge_heads(output));
+  }
+
+ private:
+  int n_heads_;
+  int n_kv_heads_;
+  float scale_;
+  Linear q_proj_, k_proj_, v_proj_, o_proj_;
+  GemmaRMSNorm q_norm_, k_norm_;
+  RoPE rope_;
+};
+
+class MLP {
+ public:
+  MLP(const ModelArgs& args, Weights& weights, const std::string& path)
+      : gate_proj_(weights, path + ".gate_proj", args.hidden_size, args.intermediate_size),
+        down_proj_(weights, path + ".down_proj", args.intermediate_size, args.hidden_size),
+        up_proj_(weights, path + ".up_proj", args.hidden_size, args.intermediate_size) {}
+
+  array operator()(const array& x) const {
+    return down_proj_(gelu_approx(gate_proj_(x)) * up_proj_(x));
+  }
+
+ private:
+  Linear gate_proj_, down_proj_, up_proj_;
+};
+
+/// x + y, which in float16 can pass the largest number: there it is held at that number.
+array clip_residual(const array& x, const array& y) {
+  if (x.dtype() != MLX_FLOAT16) return x + y;
+  constexpr float bound = 65504.0f;
+  const array sum = mx::astype(x, MLX_FLOAT32) + mx::astype(y, MLX_FLOAT32);
+  const array low = mx::scalar(-bound, MLX_FLOAT32);
+  const array high = mx::scalar(bound, MLX_FLOAT32);
+  return mx::astype(mx::clip(sum, low, high), MLX_FLOAT16);
+}
+
+class TransformerBlock {
+ public:
+  TransformerBlock(
+      const ModelArgs& args, Weights& weights, const std::string& path, bool is_sliding)
+      : self_attn_(args, weights, path + ".self_attn", is_sliding),
+        mlp_(args, weights, path + ".mlp"),
+        input_layernorm_(weights, path + ".input_layernorm", args.hidden_size, args.rms_norm_eps),
+        post_attention_layernorm_(weights, path + ".post_attention_layernorm", args.hidden_size,
+                                  args.rms_norm_eps),
+        pre_feedforward_layernorm_(weights, path + ".pre_feedforward_layernorm", args.hidden_size,
+                                   args.rms_norm_eps),
+        post_feedforward_layernorm_(weights, path + ".post_feedforward_layernorm",
+                                    args.hidden_size, args.rms_norm_eps) {}
+
+  array operator()(const array& x, const Mask& mask, LayerCache& cache) const {
+    const array attended = self_attn_(input_layernorm_(x), mask, cache);
+    const array h = clip_residual(x, post_attention_layernorm_(attended));
+    const array fed = mlp_(pre_feedforward_layernorm_(h));
+    return clip_residual(h, post_feedforward_layernorm_(fed));
+  }
+
+ private:
+  Attention self_attn_;
+  MLP mlp_;
+  GemmaRMSNorm input_layernorm_, post_attention_layernorm_;
+  GemmaRMSNorm pre_feedforward_layernorm_, post_feedforward_layernorm_;
+};
+
+class Gemma3Text : public Model {
+ public:
+  Gemma3Text(const ModelArgs& args, Weights& weights)
+      : args_(args),
+        embed_tokens_(weights, "model.embed_tokens", args.vocab_size, args.hidden_size),
+        norm_(weights, "model.norm", args.hidden_size, args.rms_norm_eps) {
+    for (int i = 0; i < args.num_hidden_layers; i++) {
+      const std::string path = "model.layers." + std::to_string(i);
+      layers_.emplace_back(args, weights, path, args.is_sliding(i));
+    }
+    // Released checkpoints are tied; a fine-tuned one may bring its own head.
+    if (weights.has("lm_head.weight")) {
+      lm_head_.emplace(weights, "lm_head", args.hidden_size, args.vocab_size);
+    }
+  }
+
+  array operator()(const array& tokens, Cache& cache) const override {
+    array h = embed_tokens_(tokens);
+    // The factor is rounded to bfloat16 as in training, whatever the model computes in.
+    const float embed_scale = std::sqrt(static_cast<float>(args_.hidden_size));
+    h = h * mx::astype(mx::scalar(embed_scale, MLX_BFLOAT16), h.dtype());
+    const Masks masks(cache, tokens.dim(1));
+    for (size_t i = 0; i < layers_.size(); i++) h = layers_[i](h, masks[i], *cache[i]);
+    return norm_(h);
+  }
+
+  array logits(const array& hidden) const override {
+    return lm_head_ ? (*lm_head_)(hidden) : embed_tokens_.as_linear(hidden);
+  }
+
+  Cache make_cache() const override {
+    Cache cache;
+    for (int i = 0; i < args_.num_hidden_layers; i++) {
+      if (args_.is_sliding(i)) {
+        cache.push_back(std::make_unique<RotatingKVCache>(args_.sliding_window));
+      } else {
+        cache.push_back(std::make_unique<KVCache>());
+      }
+    }
+    return cache;
+  }
+
+  int vocab_size() const override { return args_.vocab_size; }
+
+ private:
+  ModelArgs args_;
+  Embedding embed_tokens_;
+  std::vector<TransformerBlock> layers_;
+  GemmaRMSNorm norm_;
+  std::optional<Linear> lm_head_;
+};
+
+}  // namespace
+
+std::unique_ptr<Model> make_gemma3_text(const Config& config, Weights& weights) {
+  return std::make_unique<Gemma3Text>(ModelArgs(config), weights);
+}

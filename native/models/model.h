@@ -1,0 +1,30 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "config.h"
+#include "nn/kv_cache.h"
+#include "weights.h"
+
+/// A causal language model. One file per architecture implements it; see docs/adding-a-model.md.
+class Model {
+ public:
+  virtual ~Model() = default;
+
+  /// Token ids (B, L) → hidden states (B, L, D); appends the tokens to the cache.
+  virtual mx::array operator()(const mx::array& tokens, Cache& cache) const = 0;
+  /// Hidden states (B, L, D) → logits (B, L, vocab).
+  virtual mx::array logits(const mx::array& hidden) const = 0;
+  /// An empty cache, one entry per layer.
+  virtual Cache make_cache() const = 0;
+  virtual int vocab_size() const = 0;
+};
+
+/// Builds the model that `model_type` of config.json names, taking its tensors from `weights`.
+/// Throws `EngineError` "unknown_model_type" (with the known ones) or what the model finds wrong.
+std::unique_ptr<Model> make_model(const Config& config, Weights& weights);
+
+/// Every `model_type` that `make_model` knows, in alphabetical order.
+std::vector<std::string> model_types();

@@ -1,0 +1,38 @@
+#include <map>
+
+#include "engine_error.h"
+#include "models/models.h"
+
+namespace {
+
+using Maker = std::unique_ptr<Model> (*)(const Config&, Weights&);
+
+/// model_type → architecture. An alias is a row of its own.
+const std::map<std::string, Maker> makers = {
+    {"gemma3_text", make_gemma3_text},
+    {"llama", make_llama},
+    {"mistral", make_llama},
+    {"qwen2", make_qwen2},
+    {"qwen3", make_qwen3},
+};
+
+}  // namespace
+
+std::unique_ptr<Model> make_model(const Config& config, Weights& weights) {
+  const std::string type = config.text("model_type");
+  const auto maker = makers.find(type);
+  if (maker == makers.end()) {
+    std::string known;
+    for (const std::string& name : model_types()) known += (known.empty() ? "" : ", ") + name;
+    throw EngineError(
+        "unknown_model_type",
+        "config.json: \"model_type\" is \"" + type + "\"; known types are " + known);
+  }
+  return maker->second(config, weights);
+}
+
+std::vector<std::string> model_types() {
+  std::vector<std::string> types;
+  for (const auto& [type, maker] : makers) types.push_back(type);
+  return types;
+}

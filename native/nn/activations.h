@@ -1,0 +1,15 @@
+#pragma once
+
+#include "mlx/ops.h"
+
+inline mx::array silu(const mx::array& x) { return x * mx::sigmoid(x); }
+
+/// silu(gate) · x
+inline mx::array swiglu(const mx::array& gate, const mx::array& x) { return silu(gate) * x; }
+
+/// The tanh approximation of GELU.
+inline mx::array gelu_approx(const mx::array& x) {
+  constexpr float sqrt_2_over_pi = 0.7978845608028654f;
+  const mx::array inner = (x + mx::power(x, 3.0f) * 0.044715f) * sqrt_2_over_pi;
+  return x * 0.5f * (mx::tanh(inner) + 1.0f);
+}

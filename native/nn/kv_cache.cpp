@@ -1,0 +1,123 @@
+#include "nn/kv_cache.h"
+
+#include <algorithm>
+
+using mx::array;
+
+namespace {
+
+// Room grows by this many tokens, so that decoding seldom moves the cache.
+constexpr int growth = 256;
+constexpr int time_axis = 2;
+
+int rounded_up(int tokens) { return (tokens + growth - 1) / growth * growth; }
+
+/// `old` (may be empty) with room for `room` tokens.
+array with_room(const array& old, const array& like, int room) {
+  const int missing = room - (old ? old.dim(time_axis) : 0);
+  const array fresh = mx::zeros({like.dim(0), like.dim(1), missing, like.dim(3)}, like.dtype());
+  if (!old) return fresh;
+  const array parts[] = {old, fresh};
+  return mx::concatenate(parts, time_axis);
+}
+
+array first_tokens(const array& a, int count) {
+  return a.dim(time_axis) == count ? a : mx::slice(a, time_axis, 0, count);
+}
+
+}  // namespace
+
+std::pair<array, array> KVCache::update_and_fetch(const array& keys, const array& values) {
+  const int length = keys.dim(time_axis);
+  if (!keys_ || offset_ + length > keys_.dim(time_axis)) {
+    const int room = rounded_up(offset_ + length);
+    keys_ = with_room(keys_, keys, room);
+    values_ = with_room(values_, values, room);
+  }
+  keys_ = mx::slice_update(keys_, keys, time_axis, offset_);
+  values_ = mx::slice_update(values_, values, time_axis, offset_);
+  offset_ += length;
+  return {first_tokens(keys_, offset_), first_tokens(values_, offset_)};
+}
+
+Mask KVCache::make_mask(int length) const {
+  // MLX aligns a causal mask to the last key, so that it holds for any offset.
+  return length == 1 ? Mask{} : Mask{"causal", {}};
+}
+
+std::pair<array, array> RotatingKVCache::update_and_fetch(
+    const array& keys, const array& values) {
+  if (keys.dim(time_axis) > 1) {
+    append_in_order(keys, values);
+    return {keys_, values_};
+  }
+  write_in_ring(keys, values);
+  const int kept = std::min(offset_, keys_.dim(time_axis));
+  return {first_tokens(keys_, kept), first_tokens(values_, kept)};
+}
+
+array RotatingKVCache::in_order(const array& ring, int most) const {
+  const int kept = std::min(offset_, ring.dim(time_axis));
+  array ordered = first_tokens(ring, kept);
+  if (next_ < kept) {
+    const array parts[] = {
+        mx::slice(ring, time_axis, next_, kept), mx::slice(ring, time_axis, 0, next_)};
+    ordered = mx::concatenate(parts, time_axis);
+  }
+  return kept > most ? mx::slice(ordered, time_axis, kept - most, kept) : ordered;
+}
+
+void RotatingKVCache::append_in_order(const array& keys, const array& values) {
+  if (keys_) {
+    // The first new token sees window − 1 older ones.
+    const array key_parts[] = {in_order(keys_, window_ - 1), keys};
+    const array value_parts[] = {in_order(values_, window_ - 1), values};
+    keys_ = mx::concatenate(key_parts, time_axis);
+    values_ = mx::concatenate(value_parts, time_axis);
+  } else {
+    keys_ = keys;
+    values_ = values;
+  }
+  offset_ += keys.dim(time_axis);
+  next_ = keys_.dim(time_axis);
+}
+
+void RotatingKVCache::write_in_ring(const array& keys, const array& values) {
+  const int room = keys_ ? keys_.dim(time_axis) : 0;
+  if (room > window_) {
+    // A prefill chunk left more than the window.
+    keys_ = in_order(keys_, window_);
+    values_ = in_order(values_, window_);
+    next_ = window_;
+  } else if (next_ == room && room < window_) {
+    const int wanted = std::min(rounded_up(room + 1), window_);
+    keys_ = with_room(keys_, keys, wanted);
+    values_ = with_room(values_, values, wanted);
+  }
+  if (next_ == window_) next_ = 0;
+  keys_ = mx::slice_update(keys_, keys, time_axis, next_);
+  values_ = mx::slice_update(values_, values, time_axis, next_);
+  offset_ += 1;
+  next_ += 1;
+}
+
+Mask RotatingKVCache::make_mask(int length) const {
+  if (length == 1) return {};
+  const int kept = std::min(offset_, window_ - 1);
+  if (kept + length <= window_) return {"causal", {}};
+  const array queries = mx::expand_dims(mx::arange(kept, kept + length), 1);  // (L, 1)
+  const array keys = mx::expand_dims(mx::arange(0, kept + length), 0);        // (1, keys)
+  const array window = mx::from_data(std::span<const int32_t>(&window_, 1));
+  return {
+      "array",
+      mx::logical_and(mx::greater_equal(queries, keys), mx::less(queries, keys + window))};
+}
+
+Masks::Masks(const Cache& cache, int length) {
+  by_layer_.reserve(cache.size());
+  for (const auto& layer : cache) {
+    const auto [place, added] = by_window_.try_emplace(layer->window());
+    if (added) place->second = layer->make_mask(length);
+    by_layer_.push_back(&place->second);
+  }
+}

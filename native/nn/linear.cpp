@@ -1,0 +1,53 @@
+#include "nn/linear.h"
+
+#include "engine_error.h"
+
+using mx::array;
+
+Matrix::Matrix(Weights& weights, const std::string& path, int in_dims, int out_dims)
+    : quantization(weights.quantization(path, in_dims)) {
+  if (!quantization) {
+    weight = weights.take(path + ".weight", {out_dims, in_dims});
+    if (weight) transposed = mx::transpose(weight, {1, 0});
+    return;
+  }
+  const auto& [group_size, bits, mode] = *quantization;
+  const int packed = static_cast<int>(int64_t{in_dims} * bits / 32);
+  weight = weights.take(path + ".weight", {out_dims, packed});
+  scales = weights.take(path + ".scales", {out_dims, in_dims / group_size});
+  if (mode == "affine") biases = weights.take(path + ".biases", {out_dims, in_dims / group_size});
+  if (weight && weight.dtype() != MLX_UINT32) {
+    throw EngineError("tensor_shape", path + ".weight is quantized but not packed in uint32");
+  }
+}
+
+array Matrix::operator()(const array& x) const {
+  if (!quantization) return mx::matmul(x, transposed);
+  const auto& [group_size, bits, mode] = *quantization;
+  return mx::quantized_matmul(x, weight, scales, biases, group_size, bits, mode);
+}
+
+Linear::Linear(
+    Weights& weights, const std::string& path, int in_dims, int out_dims, bool has_bias)
+    : matrix_(weights, path, in_dims, out_dims) {
+  if (has_bias) bias_ = weights.take(path + ".bias", {out_dims});
+}
+
+array Linear::operator()(const array& x) const {
+  if (!bias_) return matrix_(x);
+  if (!matrix_.quantization) return mx::addmm(bias_, x, matrix_.transposed);
+  return matrix_(x) + bias_;
+}
+
+Embedding::Embedding(Weights& weights, const std::string& path, int vocab_size, int dims)
+    : matrix_(weights, path, dims, vocab_size) {}
+
+array Embedding::operator()(const array& tokens) const {
+  const array rows = mx::take(matrix_.weight, tokens, 0);
+  if (!matrix_.quantization) return rows;
+  const auto& [group_size, bits, mode] = *matrix_.quantization;
+  const array scales = mx::take(matrix_.scales, tokens, 0);
+  const array biases = matrix_.biases ? mx::take(matrix_.biases, tokens, 0) : array();
+  const mlx_dtype dtype = matrix_.biases ? scales.dtype() : MLX_BFLOAT16;
+  return mx::dequantize(rows, scales, biases, group_size, bits, mode, dtype);
+}

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "mlx/ops.h"
+#include "weights.h"
+
+/// A matrix of a checkpoint, dense or quantized as the checkpoint stores it.
+struct Matrix {
+  mx::array weight;      // dense (out, in); quantized (out, in · bits / 32) packed in uint32
+  mx::array transposed;  // dense (in, out), a view made once instead of at every call
+  mx::array scales;      // (out, in / group_size), empty when dense
+  mx::array biases;      // as scales, affine only
+  std::optional<Quantization> quantization;
+
+  Matrix(Weights& weights, const std::string& path, int in_dims, int out_dims);
+
+  /// x @ weightᵀ: (…, in) → (…, out)
+  mx::array operator()(const mx::array& x) const;
+};
+
+/// y = x @ weightᵀ + bias
+class Linear {
+ public:
+  Linear(
+      Weights& weights, const std::string& path, int in_dims, int out_dims, bool has_bias = false);
+
+  mx::array operator()(const mx::array& x) const;
+
+ private:
+  Matrix matrix_;
+  mx::array bias_;  // (out), empty without bias
+};
+
+/// Token vectors, which a tied head uses again as its matrix.
+class Embedding {
+ public:
+  Embedding(Weights& weights, const std::string& path, int vocab_size, int dims);
+
+  /// (B, L) token ids → (B, L, D)
+  mx::array operator()(const mx::array& tokens) const;
+  /// (B, L, D) → (B, L, vocab)
+  mx::array as_linear(const mx::array& x) const { return matrix_(x); }
+
+ private:
+  Matrix matrix_;
+};

@@ -1,0 +1,117 @@
+/**
+ * The whole native line: token ids go in, token events come out.
+ * The addon (native/mlx_bridge.cpp) implements these types; nothing else crosses.
+ */
+
+/** What `require`-ing the addon gives. */
+export interface NativeAddon {
+  version(): { mlx: string };
+  device(): NativeDevice;
+  /** Bytes held by MLX: in live arrays, in its buffer cache, and the most ever live. */
+  memory(): { active: number; cache: number; peak: number };
+  /** Every `model_type` that `load` accepts, aliases included. */
+  modelTypes(): string[];
+  /**
+   * Builds a model from a parsed config.json and its safetensors files. Rejects with a `NativeError`.
+   * The headers of the files must have been validated before: MLX trusts them.
+   */
+  load(config: object, weightFiles: string[]): Promise<NativeModel>;
+}
+
+/** The device that MLX computes on; sizes in bytes, where the platform tells them. */
+export interface NativeDevice {
+  type: "cpu" | "gpu";
+  name: string;
+  memorySize?: number;
+  maxRecommendedWorkingSetSize?: number;
+}
+
+/** Immutable weights. `close` frees them once no session uses them. */
+export interface NativeModel {
+  readonly vocabSize: number;
+  /** Bytes of all weights. */
+  readonly bytes: number;
+  session(): NativeSession;
+  close(): void;
+}
+
+/** One key-value timeline over a model; one call at a time. */
+export interface NativeSession {
+  /** Appends `tokens` and generates after them; `onTokens` receives batches in order. */
+  generate(
+    tokens: Uint32Array,
+    sampling: NativeSampling,
+    onTokens: (batch: NativeTokenBatch) => void,
+  ): Promise<NativeStats>;
+  /** Appends `tokens` and resolves to their logits, (tokens × vocabSize) row-major. */
+  logits(tokens: Uint32Array): Promise<Float32Array>;
+  /** Ends the running `generate` at its next step; its promise resolves as "cancelled". */
+  cancel(): void;
+  /** Cancels and frees the timeline. */
+  close(): void;
+}
+
+/** How the next token is chosen. Absent options are off. */
+export interface NativeSampling {
+  maxTokens: number;
+  /** Token ids that end the reply; they are not delivered. */
+  stopTokens: number[];
+  /** 0 chooses the most probable token. */
+  temperature: number;
+  topP?: number;
+  topK?: number;
+  minP?: number;
+  xtcProbability?: number;
+  xtcThreshold?: number;
+  xtcSpecialTokens?: number[];
+  repetitionPenalty?: number;
+  presencePenalty?: number;
+  frequencyPenalty?: number;
+  /** Tokens that the repetition penalty looks back on, the prompt included; 20 unless told. */
+  repetitionContextSize?: number;
+  /** Window of the presence and frequency penalties, the prompt included; absent: all of the reply and no prompt. */
+  penaltyContextSize?: number;
+  logitBias?: [token: number, bias: number][];
+  /** Same seed, same tokens, whatever else runs. Absent: drawn anew. */
+  seed?: number;
+  /** Deliver each token's log-probability. */
+  logprobs?: boolean;
+  /** Deliver this many of the most probable alternatives. */
+  topLogprobs?: number;
+  /** Prompt tokens evaluated at a time. */
+  prefillStepSize?: number;
+}
+
+/** Tokens in the order generated; `top…` hold `tokens.length × topLogprobs` values, most probable first. */
+export interface NativeTokenBatch {
+  tokens: Uint32Array;
+  logprobs?: Float32Array;
+  topTokens?: Uint32Array;
+  topLogprobs?: Float32Array;
+}
+
+/** What a finished generation took; times in milliseconds. */
+export interface NativeStats {
+  finishReason: "stop" | "length" | "cancelled";
+  promptTokens: number;
+  /** Tokens generated, the stop token included. */
+  completionTokens: number;
+  /** From the start to the first token. */
+  promptMs: number;
+  /** From the first token to the last. */
+  decodeMs: number;
+  /** Host time spent building graphs during decode. */
+  graphMs: number;
+}
+
+/** The `code` of an error that the addon throws or rejects with. */
+export type NativeErrorCode =
+  | "unknown_model_type"
+  | "bad_config"
+  | "missing_tensor"
+  | "unused_tensor"
+  | "tensor_shape"
+  | "out_of_memory"
+  | "invalid_argument"
+  | "closed"
+  | "mlx_error";
