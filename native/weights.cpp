@@ -23,8 +23,8 @@ std::string join(const std::vector<std::string>& names) {
 }
 
 /// Only affine keeps its scales in a floating type; each other mode has one size of its own.
-std::string infer_mode(const std::string& path, mlx_dtype scales_dtype, int bits, int group_size) {
-  if (scales_dtype != MLX_UINT8) return "affine";
+std::string infer_mode(const std::string& path, mx::Dtype scales_dtype, int bits, int group_size) {
+  if (scales_dtype != mx::uint8) return "affine";
   if (bits == 4 && group_size == 16) return "nvfp4";
   if (bits == 4 && group_size == 32) return "mxfp4";
   if (bits == 8 && group_size == 32) return "mxfp8";

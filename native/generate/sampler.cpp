@@ -11,7 +11,7 @@ namespace {
 
 constexpr float infinity = std::numeric_limits<float>::infinity();
 
-array negative_infinity() { return mx::scalar(-infinity, MLX_FLOAT32); }
+array negative_infinity() { return mx::scalar(-infinity, mx::float32); }
 
 array row(const std::vector<int32_t>& tokens) {
   return mx::from_data(std::span<const int32_t>(tokens), {1, static_cast<int>(tokens.size())});
@@ -24,8 +24,8 @@ array last(const array& a, int count) {
 
 /// How often each token of `tokens` (1, n) occurs, (1, vocab).
 array count(const array& tokens, int vocab_size) {
-  const array ones = mx::zeros({1, tokens.dim(1)}, MLX_FLOAT32) + 1.0f;
-  return mx::scatter_add_axis(mx::zeros({1, vocab_size}, MLX_FLOAT32), tokens, ones, 1);
+  const array ones = mx::zeros({1, tokens.dim(1)}, mx::float32) + 1.0f;
+  return mx::scatter_add_axis(mx::zeros({1, vocab_size}, mx::float32), tokens, ones, 1);
 }
 
 /// Keeps the smallest set of tokens that holds `top_p` of the mass: https://arxiv.org/abs/1904.09751
@@ -49,16 +49,16 @@ array apply_min_p(const array& logprobs, float min_p) {
 /// makes replies less predictable.
 array apply_xtc(const array& logprobs, const SamplingOptions& options, const array& key) {
   const array probs = mx::softmax(logprobs, -1);
-  const array above = mx::greater(probs, mx::scalar(options.xtc_threshold, MLX_FLOAT32));
-  const array least = mx::min(mx::where(above, probs, mx::scalar(infinity, MLX_FLOAT32)), -1);
+  const array above = mx::greater(probs, mx::scalar(options.xtc_threshold, mx::float32));
+  const array least = mx::min(mx::where(above, probs, mx::scalar(infinity, mx::float32)), -1);
   array excluded = mx::greater(probs, least);
   if (!options.xtc_special_tokens.empty()) {
     const array special = row({options.xtc_special_tokens.begin(), options.xtc_special_tokens.end()});
-    const array kept = mx::zeros({1, special.dim(1)}, MLX_BOOL);
+    const array kept = mx::zeros({1, special.dim(1)}, mx::bool_);
     excluded = mx::put_along_axis(excluded, special, kept, 1);
   }
   const array skip =
-      mx::greater(mx::random_uniform(key), mx::scalar(options.xtc_probability, MLX_FLOAT32));
+      mx::greater(mx::random_uniform(key), mx::scalar(options.xtc_probability, mx::float32));
   return mx::where(skip, logprobs, mx::where(excluded, negative_infinity(), logprobs));
 }
 
@@ -92,7 +92,7 @@ Sampler::Sampler(
     longest_window_ = std::max(longest_window_, *options.penalty_context_size);
   }
   if (counts_tokens && !options.penalty_context_size) {
-    counts_ = mx::zeros({1, vocab_size}, MLX_FLOAT32);
+    counts_ = mx::zeros({1, vocab_size}, mx::float32);
   }
   if (longest_window_ > 0) {
     const size_t kept = std::min(prompt.size(), static_cast<size_t>(longest_window_));
@@ -106,7 +106,7 @@ Sampler::Sampler(
 }
 
 Sample Sampler::operator()(const array& raw_logits, const array& previous) {
-  const array logits = penalize(mx::astype(raw_logits, MLX_FLOAT32), previous);
+  const array logits = penalize(mx::astype(raw_logits, mx::float32), previous);
   const bool greedy = options_.temperature == 0;
   Sample sample;
   if (greedy && !options_.logprobs) {
@@ -133,13 +133,13 @@ Sample Sampler::operator()(const array& raw_logits, const array& previous) {
 array Sampler::penalize(array logits, const array& previous) {
   if (bias_) logits = logits + bias_;
   const array token =
-      previous ? mx::reshape(mx::astype(previous, MLX_INT32), {1, 1}) : array();
+      previous ? mx::reshape(mx::astype(previous, mx::int32), {1, 1}) : array();
   if (history_ && token) {
     const array parts[] = {history_, token};
     history_ = last(mx::concatenate(parts, 1), longest_window_);
   }
   if (counts_ && token) {
-    const array one = mx::zeros({1, 1}, MLX_FLOAT32) + 1.0f;
+    const array one = mx::zeros({1, 1}, mx::float32) + 1.0f;
     counts_ = mx::scatter_add_axis(counts_, token, one, 1);
   }
   if (options_.repetition_penalty != 1) {
@@ -148,15 +148,15 @@ array Sampler::penalize(array logits, const array& previous) {
     const array tokens = last(history_, options_.repetition_context_size);
     const array chosen = mx::take_along_axis(logits, tokens, 1);
     const array lowered = mx::where(
-        mx::less(chosen, mx::scalar(0.0f, MLX_FLOAT32)), chosen * penalty, chosen / penalty);
+        mx::less(chosen, mx::scalar(0.0f, mx::float32)), chosen * penalty, chosen / penalty);
     logits = mx::put_along_axis(logits, tokens, lowered, 1);
   }
   if (options_.presence_penalty != 0 || options_.frequency_penalty != 0) {
     const array counts =
         counts_ ? counts_ : count(last(history_, *options_.penalty_context_size), vocab_size_);
     if (options_.presence_penalty != 0) {
-      const array present = mx::greater(counts, mx::scalar(0.0f, MLX_FLOAT32));
-      logits = logits - mx::astype(present, MLX_FLOAT32) * options_.presence_penalty;
+      const array present = mx::greater(counts, mx::scalar(0.0f, mx::float32));
+      logits = logits - mx::astype(present, mx::float32) * options_.presence_penalty;
     }
     if (options_.frequency_penalty != 0) logits = logits - counts * options_.frequency_penalty;
   }

@@ -7,7 +7,7 @@
 namespace mx {
 namespace {
 
-array new_data(const void* data, size_t size, mlx_dtype dtype, Shape shape) {
+array new_data(const void* data, size_t size, Dtype dtype, Shape shape) {
   if (shape.empty()) shape.push_back(static_cast<int>(size));
   return array(mlx_array_new_data(data, shape.data(), static_cast<int>(shape.size()), dtype));
 }
@@ -32,22 +32,22 @@ struct VectorArray {
 }  // namespace
 
 array from_data(std::span<const float> values, Shape shape) {
-  return new_data(values.data(), values.size(), MLX_FLOAT32, std::move(shape));
+  return new_data(values.data(), values.size(), float32, std::move(shape));
 }
 
 array from_data(std::span<const uint32_t> values, Shape shape) {
-  return new_data(values.data(), values.size(), MLX_UINT32, std::move(shape));
+  return new_data(values.data(), values.size(), uint32, std::move(shape));
 }
 
 array from_data(std::span<const int32_t> values, Shape shape) {
-  return new_data(values.data(), values.size(), MLX_INT32, std::move(shape));
+  return new_data(values.data(), values.size(), int32, std::move(shape));
 }
 
-array scalar(float value, mlx_dtype dtype) {
+array scalar(float value, Dtype dtype) {
   switch (dtype) {
-    case MLX_FLOAT32:
+    case float32:
       return array(mlx_array_new_float32(value));
-    case MLX_BFLOAT16: {
+    case bfloat16: {
       const uint16_t bits = to_bfloat16(value);
       return array(mlx_array_new_data(&bits, nullptr, 0, dtype));
     }
@@ -67,14 +67,14 @@ void async_eval(std::span<const array> arrays) {
 }
 
 std::vector<float> to_floats(const array& a) {
-  const array rows = contiguous(astype(a, MLX_FLOAT32));
+  const array rows = contiguous(astype(a, float32));
   check(mlx_array_eval(rows.get()));
   const float* data = mlx_array_data_float32(rows.get());
   return std::vector<float>(data, data + rows.size());
 }
 
 std::vector<uint32_t> to_uint32s(const array& a) {
-  const array rows = contiguous(astype(a, MLX_UINT32));
+  const array rows = contiguous(astype(a, uint32));
   check(mlx_array_eval(rows.get()));
   const uint32_t* data = mlx_array_data_uint32(rows.get());
   return std::vector<uint32_t>(data, data + rows.size());

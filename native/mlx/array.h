@@ -14,6 +14,16 @@ namespace mx {
 
 using Shape = std::vector<int>;
 
+/// The element types that the engine names; MLX has more.
+using Dtype = mlx_dtype;
+inline constexpr Dtype bool_ = MLX_BOOL;
+inline constexpr Dtype uint8 = MLX_UINT8;
+inline constexpr Dtype uint32 = MLX_UINT32;
+inline constexpr Dtype int32 = MLX_INT32;
+inline constexpr Dtype float16 = MLX_FLOAT16;
+inline constexpr Dtype bfloat16 = MLX_BFLOAT16;
+inline constexpr Dtype float32 = MLX_FLOAT32;
+
 /// An MLX array. Copies share the data; an empty one holds nothing and stands for "not given".
 class array {
  public:
@@ -43,7 +53,7 @@ class array {
   }
   size_t size() const { return mlx_array_size(handle_); }
   size_t nbytes() const { return mlx_array_nbytes(handle_); }
-  mlx_dtype dtype() const { return mlx_array_dtype(handle_); }
+  Dtype dtype() const { return mlx_array_dtype(handle_); }
 
   /// The value of an array of one element; waits until it is computed.
   uint32_t item_uint32() const {
@@ -67,7 +77,7 @@ array from_data(std::span<const uint32_t> values, Shape shape = {});
 array from_data(std::span<const int32_t> values, Shape shape = {});
 
 /// A scalar of the given floating type, so that no operand is promoted by a constant.
-array scalar(float value, mlx_dtype dtype);
+array scalar(float value, Dtype dtype);
 
 /// Computes arrays and waits for them.
 void eval(std::span<const array> arrays);

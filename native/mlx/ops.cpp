@@ -71,11 +71,11 @@ std::pair<array, array> random_split(const array& key) {
 }
 
 array random_uniform(const array& key) {
-  const array low = scalar(0.0f, MLX_FLOAT32);
-  const array high = scalar(1.0f, MLX_FLOAT32);
+  const array low = scalar(0.0f, float32);
+  const array high = scalar(1.0f, float32);
   return detail::record(
       mlx_random_uniform, low.get(), high.get(), static_cast<const int*>(nullptr), size_t{0},
-      MLX_FLOAT32, key.get());
+      float32, key.get());
 }
 
 }  // namespace mx

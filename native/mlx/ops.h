@@ -60,12 +60,15 @@ inline array clip(const array& a, const array& low, const array& high) {
   return detail::record(mlx_clip, a.get(), low.get(), high.get());
 }
 inline array exp(const array& a) { return detail::record(mlx_exp, a.get()); }
+inline array cos(const array& a) { return detail::record(mlx_cos, a.get()); }
+inline array sin(const array& a) { return detail::record(mlx_sin, a.get()); }
+inline array reciprocal(const array& a) { return detail::record(mlx_reciprocal, a.get()); }
 inline array sigmoid(const array& a) { return detail::record(mlx_sigmoid, a.get()); }
 inline array tanh(const array& a) { return detail::record(mlx_tanh, a.get()); }
 inline array power(const array& a, float exponent) {
   return detail::record(mlx_power, a.get(), scalar(exponent, a.dtype()).get());
 }
-inline array astype(const array& a, mlx_dtype dtype) {
+inline array astype(const array& a, Dtype dtype) {
   return a.dtype() == dtype ? a : detail::record(mlx_astype, a.get(), dtype);
 }
 
@@ -80,11 +83,11 @@ inline array expand_dims(const array& a, int axis) {
   return detail::record(mlx_expand_dims, a.get(), axis);
 }
 inline array contiguous(const array& a) { return detail::record(mlx_contiguous, a.get(), false); }
-inline array zeros(std::initializer_list<int> shape, mlx_dtype dtype) {
+inline array zeros(std::initializer_list<int> shape, Dtype dtype) {
   return detail::record(mlx_zeros, shape.begin(), shape.size(), dtype);
 }
-inline array arange(int start, int stop) {
-  return detail::record(mlx_arange, double(start), double(stop), 1.0, MLX_INT32);
+inline array arange(int start, int stop, int step = 1, Dtype dtype = int32) {
+  return detail::record(mlx_arange, double(start), double(stop), double(step), dtype);
 }
 array concatenate(std::span<const array> arrays, int axis);
 /// `a[..., start:stop, ...]` on one axis.
@@ -133,7 +136,7 @@ inline array argpartition(const array& a, int kth, int axis) {
 }
 inline array cumsum(const array& a, int axis, bool reverse, bool inclusive) {
   return detail::record(
-      mlx_cumsum_axis, a.get(), axis, reverse, inclusive, mlx_optional_dtype{MLX_FLOAT32, false});
+      mlx_cumsum_axis, a.get(), axis, reverse, inclusive, mlx_optional_dtype{float32, false});
 }
 
 // Linear algebra.
@@ -153,7 +156,7 @@ inline array quantized_matmul(
 }
 inline array dequantize(
     const array& w, const array& scales, const array& biases, int group_size, int bits,
-    const std::string& mode, mlx_dtype dtype) {
+    const std::string& mode, Dtype dtype) {
   return detail::record(
       mlx_dequantize, w.get(), scales.get(), biases.get(), detail::some(group_size),
       detail::some(bits), mode.c_str(), mlx_array{nullptr}, mlx_optional_dtype{dtype, true});

@@ -3,11 +3,21 @@
 #include "mlx/error.h"
 
 namespace mx {
+namespace {
+
+thread_local bool stream_on_gpu = false;
+
+}  // namespace
+
+bool on_gpu() { return stream_on_gpu; }
 
 void open_thread_stream() {
   if (current_stream.ctx) return;
   mlx_device device = mlx_device_new();
   check(mlx_get_default_device(&device));
+  mlx_device_type type = MLX_CPU;
+  check(mlx_device_get_type(&type, device));
+  stream_on_gpu = type == MLX_GPU;
   current_stream = mlx_stream_new_device(device);
   mlx_device_free(device);
   if (!current_stream.ctx) throw_last_error();

@@ -65,7 +65,8 @@ class GemmaRMSNorm : public RMSNorm {
 
 class Attention {
  public:
-  Attention(const ModelArgs& args, Weights& weights, const std::string& path, bool is_sliding)
+  Attention(
+      const ModelArgs& args, Weights& weights, const std::string& path, const RoPE& rope)
       : n_heads_(args.num_attention_heads),
         n_kv_heads_(args.num_key_value_heads),
         scale_(1.0f / std::sqrt(args.query_pre_attn_scalar)),
@@ -75,8 +76,7 @@ class Attention {
         o_proj_(weights, path + ".o_proj", n_heads_ * args.head_dim, args.hidden_size),
         q_norm_(weights, path + ".q_norm", args.head_dim, args.rms_norm_eps),
         k_norm_(weights, path + ".k_norm", args.head_dim, args.rms_norm_eps),
-        rope_(is_sliding ? RoPE(args.head_dim, args.rope_local_base_freq)
-                         : RoPE(args.head_dim, args.rope_theta, false, args.rope_scaling)) {}
+        rope_(rope) {}
 
   array operator()(const array& x, const Mask& mask, LayerCache& cache) const {
     array queries = split_heads(q_proj_(x), n_heads_);
@@ -117,19 +117,19 @@ class MLP {
 
 /// x + y, which in float16 can pass the largest number: there it is held at that number.
 array clip_residual(const array& x, const array& y) {
-  if (x.dtype() != MLX_FLOAT16) return x + y;
+  if (x.dtype() != mx::float16) return x + y;
   constexpr float bound = 65504.0f;
-  const array sum = mx::astype(x, MLX_FLOAT32) + mx::astype(y, MLX_FLOAT32);
-  const array low = mx::scalar(-bound, MLX_FLOAT32);
-  const array high = mx::scalar(bound, MLX_FLOAT32);
-  return mx::astype(mx::clip(sum, low, high), MLX_FLOAT16);
+  const array sum = mx::astype(x, mx::float32) + mx::astype(y, mx::float32);
+  const array low = mx::scalar(-bound, mx::float32);
+  const array high = mx::scalar(bound, mx::float32);
+  return mx::astype(mx::clip(sum, low, high), mx::float16);
 }
 
 class TransformerBlock {
  public:
   TransformerBlock(
-      const ModelArgs& args, Weights& weights, const std::string& path, bool is_sliding)
-      : self_attn_(args, weights, path + ".self_attn", is_sliding),
+      const ModelArgs& args, Weights& weights, const std::string& path, const RoPE& rope)
+      : self_attn_(args, weights, path + ".self_attn", rope),
         mlp_(args, weights, path + ".mlp"),
         input_layernorm_(weights, path + ".input_layernorm", args.hidden_size, args.rms_norm_eps),
         post_attention_layernorm_(weights, path + ".post_attention_layernorm", args.hidden_size,
@@ -159,9 +159,11 @@ class Gemma3Text : public Model {
       : args_(args),
         embed_tokens_(weights, "model.embed_tokens", args.vocab_size, args.hidden_size),
         norm_(weights, "model.norm", args.hidden_size, args.rms_norm_eps) {
+    const RoPE local_rope(args.head_dim, args.rope_local_base_freq);
+    const RoPE global_rope(args.head_dim, args.rope_theta, false, args.rope_scaling);
     for (int i = 0; i < args.num_hidden_layers; i++) {
       const std::string path = "model.layers." + std::to_string(i);
-      layers_.emplace_back(args, weights, path, args.is_sliding(i));
+      layers_.emplace_back(args, weights, path, args.is_sliding(i) ? local_rope : global_rope);
     }
     // Released checkpoints are tied; a fine-tuned one may bring its own head.
     if (weights.has("lm_head.weight")) {
@@ -173,7 +175,7 @@ class Gemma3Text : public Model {
     array h = embed_tokens_(tokens);
     // The factor is rounded to bfloat16 as in training, whatever the model computes in.
     const float embed_scale = std::sqrt(static_cast<float>(args_.hidden_size));
-    h = h * mx::astype(mx::scalar(embed_scale, MLX_BFLOAT16), h.dtype());
+    h = h * mx::astype(mx::scalar(embed_scale, mx::bfloat16), h.dtype());
     const Masks masks(cache, tokens.dim(1));
     for (size_t i = 0; i < layers_.size(); i++) h = layers_[i](h, masks[i], *cache[i]);
     return norm_(h);

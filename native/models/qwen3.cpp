@@ -45,7 +45,8 @@ struct ModelArgs {
 
 class Attention {
  public:
-  Attention(const ModelArgs& args, Weights& weights, const std::string& path)
+  Attention(
+      const ModelArgs& args, Weights& weights, const std::string& path, const RoPE& rope)
       : n_heads_(args.num_attention_heads),
         n_kv_heads_(args.num_key_value_heads),
         scale_(1.0f / std::sqrt(static_cast<float>(args.head_dim))),
@@ -55,7 +56,7 @@ class Attention {
         o_proj_(weights, path + ".o_proj", n_heads_ * args.head_dim, args.hidden_size),
         q_norm_(weights, path + ".q_norm", args.head_dim, args.rms_norm_eps),
         k_norm_(weights, path + ".k_norm", args.head_dim, args.rms_norm_eps),
-        rope_(args.head_dim, args.rope_theta, false, args.rope_scaling) {}
+        rope_(rope) {}
 
   array operator()(const array& x, const Mask& mask, LayerCache& cache) const {
     array queries = split_heads(q_proj_(x), n_heads_);
@@ -96,8 +97,9 @@ class MLP {
 
 class TransformerBlock {
  public:
-  TransformerBlock(const ModelArgs& args, Weights& weights, const std::string& path)
-      : self_attn_(args, weights, path + ".self_attn"),
+  TransformerBlock(
+      const ModelArgs& args, Weights& weights, const std::string& path, const RoPE& rope)
+      : self_attn_(args, weights, path + ".self_attn", rope),
         mlp_(args, weights, path + ".mlp"),
         input_layernorm_(weights, path + ".input_layernorm", args.hidden_size, args.rms_norm_eps),
         post_attention_layernorm_(weights, path + ".post_attention_layernorm", args.hidden_size,
@@ -120,8 +122,9 @@ class Qwen3 : public Model {
       : args_(args),
         embed_tokens_(weights, "model.embed_tokens", args.vocab_size, args.hidden_size),
         norm_(weights, "model.norm", args.hidden_size, args.rms_norm_eps) {
+    const RoPE rope(args.head_dim, args.rope_theta, false, args.rope_scaling);
     for (int i = 0; i < args.num_hidden_layers; i++) {
-      layers_.emplace_back(args, weights, "model.layers." + std::to_string(i));
+      layers_.emplace_back(args, weights, "model.layers." + std::to_string(i), rope);
     }
     if (!args.tie_word_embeddings) {
       lm_head_.emplace(weights, "lm_head", args.hidden_size, args.vocab_size);

@@ -16,7 +16,7 @@ Matrix::Matrix(Weights& weights, const std::string& path, int in_dims, int out_d
   weight = weights.take(path + ".weight", {out_dims, packed});
   scales = weights.take(path + ".scales", {out_dims, in_dims / group_size});
   if (mode == "affine") biases = weights.take(path + ".biases", {out_dims, in_dims / group_size});
-  if (weight && weight.dtype() != MLX_UINT32) {
+  if (weight && weight.dtype() != mx::uint32) {
     throw EngineError("tensor_shape", path + ".weight is quantized but not packed in uint32");
   }
 }
@@ -48,6 +48,6 @@ array Embedding::operator()(const array& tokens) const {
   const auto& [group_size, bits, mode] = *matrix_.quantization;
   const array scales = mx::take(matrix_.scales, tokens, 0);
   const array biases = matrix_.biases ? mx::take(matrix_.biases, tokens, 0) : array();
-  const mlx_dtype dtype = matrix_.biases ? scales.dtype() : MLX_BFLOAT16;
+  const mx::Dtype dtype = matrix_.biases ? scales.dtype() : mx::bfloat16;
   return mx::dequantize(rows, scales, biases, group_size, bits, mode, dtype);
 }

@@ -1,26 +1,39 @@
 #pragma once
 
+#include <memory>
 #include <optional>
 
 #include "config.h"
 #include "mlx/ops.h"
 
-/// Rotary position embedding of the last axis of (B, heads, L, D).
+/// Rotary position embedding of the last axis of (B, heads, L, D). Copies share what they have
+/// computed for the current position, so give the layers of a model copies of one.
 class RoPE {
  public:
   /// `scaling` is the checkpoint's `rope_scaling` object, or null: kinds default, linear, llama3.
   RoPE(int dims, float base, bool traditional = false, const Config& scaling = Config());
 
-  mx::array operator()(const mx::array& x, int offset) const {
-    return mx::rope(x, dims_, traditional_, base_, scale_, offset, freqs_);
-  }
+  mx::array operator()(const mx::array& x, int offset) const;
 
  private:
+  /// Cosines and signed sines of the tokens from `offset` on, (L, D) each.
+  struct Rotation {
+    int offset = 0;
+    int length = 0;  // 0 before the first use
+    mx::Dtype dtype = mx::float32;
+    mx::array cosines;
+    mx::array sines;
+  };
+
+  const Rotation& rotation(int offset, int length, mx::Dtype dtype) const;
+
   int dims_;
   bool traditional_;
   std::optional<float> base_;
   float scale_ = 1.0f;
-  mx::array freqs_;  // (D / 2) wavelengths over 2π; empty where the base says it all
+  mx::array freqs_;          // (D / 2) wavelengths over 2π; empty where the base says it all
+  mx::array inverse_freqs_;  // (D / 2)
+  std::shared_ptr<Rotation> rotation_ = std::make_shared<Rotation>();
 };
 
 /// `rope_scaling` of a config, wherever this checkpoint keeps it (transformers 5 nests it, with

@@ -1,0 +1,19 @@
+/** @type {import("jest").Config} */
+export default {
+  testEnvironment: "node",
+  roots: ["<rootDir>/test"],
+  testMatch: ["**/*.test.ts"],
+  transform: {
+    // .mjs too: the tests of the build scripts import them.
+    "\\.(ts|mjs)$": [
+      "@swc/jest",
+      {
+        jsc: { parser: { syntax: "typescript" }, target: "es2022" },
+        module: { type: "commonjs" },
+        sourceMaps: "inline",
+      },
+    ],
+  },
+  // Sources import each other as "./name.js", as Node does; the files are still TypeScript here.
+  moduleNameMapper: { "^(\\.{1,2}/.*)\\.js$": "$1" },
+};

@@ -1,0 +1,65 @@
+// Fails if a file reaches past its layer. The rules are the arrows of docs/architecture.md.
+//   node scripts/check-layers.mjs [folder]
+import { readdirSync, readFileSync } from "node:fs";
+import { join, sep } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const nativeLayers = ["mlx", "nn", "models", "generate"];
+
+const rules = [
+  {
+    says: "only native/mlx_bridge.cpp may use N-API",
+    in: /^native\/(?!mlx_bridge\.cpp)/,
+    never: /#include\s*[<"](napi|node_api)/,
+  },
+  {
+    says: "only native/mlx/ may name mlx-c",
+    in: /^native\/(?!mlx\/)/,
+    never: /#include\s*[<"]mlx\/c\/|(?<!")\bmlx_(?!llm_client\b|bridge\b)\w+/,
+  },
+  {
+    says: "a model may not include another model",
+    in: /^native\/models\/(?!registry\.)/,
+    never: /#include\s*"models\/(?!models?\.h")/,
+  },
+  ...nativeLayers.slice(0, -1).map((layer, index) => ({
+    says: `native/${layer}/ may not include what is built on it`,
+    in: new RegExp(`^native/${layer}/`),
+    never: new RegExp(`#include\\s*"(${nativeLayers.slice(index + 1).join("|")})/`),
+  })),
+  {
+    says: "the command line may import only src/index.ts",
+    in: /^src\/cli\//,
+    never: /\b(?:from|import)\s*\(?\s*"\.\.\/(?!index\.js")/,
+  },
+  {
+    says: "a provider may not import another provider",
+    in: /^src\/providers\/(?!registry\.ts)/,
+    never: /\b(?:from|import)\s*\(?\s*"\.\/(mlx|ollama|lmstudio)\.js"/,
+  },
+  {
+    says: "src/mlx/ may not know providers, the client or the command line",
+    in: /^src\/mlx\//,
+    never: /\b(?:from|import)\s*\(?\s*"\.\.\/(providers\/|cli\/|client\.js|index\.js)/,
+  },
+];
+
+const root = process.argv[2] ?? fileURLToPath(new URL("..", import.meta.url));
+const files = ["native", "src"].flatMap((folder) =>
+  readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name)),
+);
+let violations = 0;
+for (const file of files) {
+  const path = file.slice(join(root, sep).length).split(sep).join("/");
+  const lines = readFileSync(file, "utf8").split("\n");
+  for (const rule of rules.filter((rule) => rule.in.test(path))) {
+    lines.forEach((line, index) => {
+      if (/^\s*(\/\/|\/?\*)/.test(line) || !rule.never.test(line)) return;
+      console.error(`${path}:${index + 1}: ${rule.says}: ${line.trim()}`);
+      violations += 1;
+    });
+  }
+}
+if (violations > 0) process.exitCode = 1;

@@ -1,0 +1,144 @@
+import { type Command, InvalidArgumentError, Option } from "commander";
+import type { LLMConfig, LLMRequest, ProviderName } from "../index.js";
+
+/** Flags that every command has. */
+export interface CommonOptions {
+  config: LLMConfig;
+  json: boolean;
+  verbose: boolean;
+}
+
+/** What commander reads for the flags of `addCommonFlags`. */
+export interface CommonFlags {
+  provider?: string;
+  baseUrl?: string;
+  model?: string;
+  timeout?: number;
+  json?: boolean;
+  verbose?: boolean;
+}
+
+/** What commander reads for the flags of `addGenerationFlags`. */
+export interface GenerationFlags {
+  temperature?: number;
+  maxTokens?: number;
+  system?: string;
+  seed?: number;
+  topP?: number;
+  topK?: number;
+  minP?: number;
+  stop?: string[];
+  repetitionPenalty?: number;
+  presencePenalty?: number;
+  frequencyPenalty?: number;
+  xtcProbability?: number;
+  xtcThreshold?: number;
+  logprobs?: boolean;
+  topLogprobs?: number;
+  raw?: boolean;
+}
+
+const PROVIDERS: readonly ProviderName[] = ["mlx", "ollama", "lmstudio"];
+
+/** Adds the flags that say where the model runs, and how to print. */
+export function addCommonFlags(command: Command): Command {
+  return command
+    .addOption(
+      new Option("-p, --provider <name>", "which provider to use").choices([...PROVIDERS, "auto"]),
+    )
+    .option("-u, --base-url <url>", "address of the server; for mlx a folder of models")
+    .option("-m, --model <name>", 'model: "demo", org/name, a folder, or provider:model')
+    .option("--timeout <seconds>", "longest silence allowed", number("--timeout", { above: 0 }))
+    .option("--json", "print one JSON object")
+    .option("-v, --verbose", "tell more on stderr");
+}
+
+/** Adds the flags that say how to generate. */
+export function addGenerationFlags(command: Command): Command {
+  const add = (name: string, text: string, range: Range) =>
+    command.option(`${name} <number>`, text, number(name.replace(/^-\w, /, ""), range));
+  add("-t, --temperature", "0 (most probable token) to 2", { min: 0, max: 2 });
+  add("--max-tokens", "most tokens to generate", { whole: true, min: 1 });
+  command.option("--system <text>", "system message");
+  add("--seed", "same seed, same text", { whole: true, min: 0 });
+  add("--top-p", "keep the tokens that sum up to this probability", { above: 0, max: 1 });
+  add("--top-k", "keep this many tokens; 0 keeps all", { whole: true, min: 0 });
+  add("--min-p", "drop tokens below this share of the best", { min: 0, max: 1 });
+  command.option("--stop <text>", "text that ends the reply; may be repeated", collect);
+  add("--repetition-penalty", "above 1: avoid recent tokens", { above: 0 });
+  add("--presence-penalty", "-2 to 2: avoid tokens used in the reply", { min: -2, max: 2 });
+  add("--frequency-penalty", "-2 to 2: avoid tokens used often", { min: -2, max: 2 });
+  add("--xtc-probability", "chance to leave out the best tokens (mlx)", { min: 0, max: 1 });
+  add("--xtc-threshold", "what XTC takes for a good token (mlx)", { min: 0, max: 0.5 });
+  command.option("--logprobs", "with --json: log-probability of each token");
+  add("--top-logprobs", "with --json: that many alternatives", { whole: true, min: 0, max: 20 });
+  return command.addOption(
+    new Option("--raw", "do not apply the model's chat template").conflicts("system"),
+  );
+}
+
+/** The client's configuration and the ways to print, from parsed flags. */
+export function commonOptions(flags: CommonFlags, command: Command): CommonOptions {
+  const { provider, model } = splitModel(flags, command);
+  const { baseUrl, timeout } = flags;
+  return {
+    config: withoutUndefined({ provider, model, baseUrl, timeout }) as LLMConfig,
+    json: flags.json ?? false,
+    verbose: flags.verbose ?? false,
+  };
+}
+
+/** The request without its messages, from parsed flags. */
+export function requestOptions(flags: GenerationFlags): Omit<LLMRequest, "messages"> {
+  const { raw, system: _system, xtcProbability, xtcThreshold, ...rest } = flags;
+  const mlx = withoutUndefined({ raw, xtcProbability, xtcThreshold });
+  const request = withoutUndefined(rest);
+  return Object.keys(mlx).length === 0 ? request : { ...request, providerOptions: { mlx } };
+}
+
+/** `provider:model` is split only at the name of a provider: Ollama's models contain colons too. */
+function splitModel(flags: CommonFlags, command: Command): CommonFlags {
+  const { provider, model } = flags;
+  const colon = model?.indexOf(":") ?? -1;
+  const prefix = model?.slice(0, colon);
+  if (colon < 0 || !PROVIDERS.some((name) => name === prefix)) return { provider, model };
+  if (provider && provider !== "auto" && provider !== prefix) {
+    command.error(`error: --provider ${provider} and --model ${model} name two providers`);
+  }
+  return { provider: prefix, model: model?.slice(colon + 1) };
+}
+
+interface Range {
+  whole?: boolean;
+  above?: number;
+  min?: number;
+  max?: number;
+}
+
+/** A parser whose refusals name the flag, the value and what is allowed. */
+function number(flag: string, range: Range): (text: string) => number {
+  const { whole = false, above = -Infinity, min = -Infinity, max = Infinity } = range;
+  return (text) => {
+    const value = text.trim() === "" ? Number.NaN : Number(text);
+    const right = whole ? Number.isSafeInteger(value) : Number.isFinite(value);
+    if (right && value > above && value >= min && value <= max) return value;
+    throw new InvalidArgumentError(`${flag} must be ${describeRange(range)}.`);
+  };
+}
+
+function describeRange({ whole, above, min, max }: Range): string {
+  const kind = whole ? "a whole number" : "a number";
+  if (above !== undefined)
+    return `${kind} above ${above}${max === undefined ? "" : `, up to ${max}`}`;
+  return max === undefined ? `${kind}, ${min} or more` : `${kind} from ${min} to ${max}`;
+}
+
+function collect(text: string, earlier: string[] = []): string[] {
+  if (text === "") throw new InvalidArgumentError("--stop must not be empty.");
+  return [...earlier, text];
+}
+
+function withoutUndefined<T extends object>(value: T): Partial<T> {
+  const entries = Object.entries(value).filter(([, item]) => item !== undefined);
+  return Object.fromEntries(entries) as Partial<T>;
+}

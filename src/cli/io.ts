@@ -1,0 +1,98 @@
+import { fstatSync } from "node:fs";
+import type { WriteStream } from "node:tty";
+import { styleText } from "node:util";
+import { UsageError } from "./exit-codes.js";
+
+/** One of the two streams that a command writes to. */
+export interface Output {
+  isTTY: boolean;
+  /** Letters in a line of the terminal; undefined where it is none. */
+  columns?: number;
+  /** Resolves when the text has been taken, so that a slow reader slows the writer. */
+  write(text: string): Promise<void>;
+  bold(text: string): string;
+  dim(text: string): string;
+}
+
+/** Everything that a command may touch of its process. */
+export interface Io {
+  stdin: {
+    /** True if something was piped or redirected into the command. */
+    piped: boolean;
+    /** All of it, as text. */
+    read(): Promise<string>;
+  };
+  stdout: Output;
+  stderr: Output;
+  /** Aborted when the user interrupts or nobody reads stdout any more. */
+  signal: AbortSignal;
+}
+
+const QUIET_STDIN_MS = 3000;
+
+/** The streams of this process. */
+export function processIo(signal: AbortSignal): Io {
+  const stderr = output(process.stderr);
+  return {
+    stdin: { piped: stdinIsPiped(), read: () => readStdin(stderr, signal) },
+    stdout: output(process.stdout),
+    stderr,
+    signal,
+  };
+}
+
+function output(stream: WriteStream): Output {
+  const isTTY = stream.isTTY === true;
+  const colored = wantsColor(isTTY, process.env);
+  const style = (format: "bold" | "dim") => (text: string) =>
+    colored ? styleText(format, text, { validateStream: false }) : text;
+  return {
+    isTTY,
+    columns: isTTY ? stream.columns : undefined,
+    // The callback also comes after a failure; a closed pipe is handled once, by its "error" event.
+    write: (text) => new Promise((resolve) => stream.write(text, () => resolve())),
+    bold: style("bold"),
+    dim: style("dim"),
+  };
+}
+
+/** Whether to color, by the conventions of NO_COLOR and FORCE_COLOR. */
+export function wantsColor(isTTY: boolean, env: Record<string, string | undefined>): boolean {
+  if (env.NO_COLOR) return false;
+  if (env.FORCE_COLOR) return env.FORCE_COLOR !== "0";
+  return isTTY && env.TERM !== "dumb";
+}
+
+/** A terminal and /dev/null are character devices: nothing was piped. */
+function stdinIsPiped(): boolean {
+  try {
+    const stats = fstatSync(0);
+    return stats.isFIFO() || stats.isFile() || stats.isSocket();
+  } catch {
+    // A closed stdin.
+    return false;
+  }
+}
+
+async function readStdin(stderr: Output, signal: AbortSignal): Promise<string> {
+  // A parent that never closes the pipe would otherwise look like a hanging command.
+  const note = setTimeout(
+    () => void stderr.write("Waiting for the end of stdin…\n"),
+    QUIET_STDIN_MS,
+  );
+  const stop = () => process.stdin.destroy();
+  signal.addEventListener("abort", stop);
+  const chunks: Buffer[] = [];
+  try {
+    for await (const chunk of process.stdin) chunks.push(chunk as Buffer);
+    signal.throwIfAborted();
+    return new TextDecoder("utf-8", { fatal: true }).decode(Buffer.concat(chunks));
+  } catch (error) {
+    signal.throwIfAborted();
+    if (error instanceof TypeError) throw new UsageError("stdin is not UTF-8 text.");
+    throw error;
+  } finally {
+    clearTimeout(note);
+    signal.removeEventListener("abort", stop);
+  }
+}

@@ -1,0 +1,198 @@
+import { join } from "node:path";
+import { ModelLoadError, ValidationError } from "../errors.js";
+import type { Message, Tool } from "../types.js";
+import { parseTemplate, renderTemplate, TemplateRefusal } from "./template-runtime.js";
+import {
+  isObject,
+  type Json,
+  namedSpecialTokens,
+  readJsonObject,
+  readText,
+  readTokenizerConfig,
+} from "./tokenizer-files.js";
+
+/** What a conversation is rendered from. */
+export interface ChatInput {
+  messages: Message[];
+  tools?: Tool[];
+  /** End with the beginning of a reply; true unless told. */
+  addGenerationPrompt?: boolean;
+  /** More variables for the template, for example `{ enable_thinking: false }`. */
+  variables?: Record<string, unknown>;
+}
+
+/** Turns a conversation into the prompt that a model was trained on. */
+export interface ChatTemplate {
+  /** The Jinja source that is used without tools. */
+  readonly source: string;
+  render(input: ChatInput): string;
+}
+
+/** A template file of more bytes is refused; those of real models have some ten thousand. */
+const LARGEST_FILE = 1024 * 1024;
+
+/**
+ * Loads the chat template of a model's folder: chat_template.jinja, else what tokenizer_config.json
+ * or chat_template.json has. Undefined where the model has none.
+ *
+ * @example
+ * const template = await loadChatTemplate("/models/tiny");
+ * const prompt = template?.render({ messages }) ?? renderPlain(messages);
+ */
+export async function loadChatTemplate(folder: string): Promise<ChatTemplate | undefined> {
+  const config = await readTokenizerConfig(folder);
+  const sources = await findSources(folder, config);
+  const fallback = sources.get("default") ?? [...sources.values()][0];
+  if (!fallback) return undefined;
+  const tokens = namedSpecialTokens(config);
+  const render = compile(fallback, tokens);
+  const toolUse = sources.get("tool_use");
+  const renderWithTools = toolUse ? compile(toolUse, tokens) : render;
+  return {
+    source: fallback.text,
+    render: (input) => (input.tools?.length ? renderWithTools(input) : render(input)),
+  };
+}
+
+/**
+ * Writes a conversation as plain text, for models without a chat template, as mlx-lm does.
+ *
+ * @example
+ * renderPlain([{ role: "user", content: "Hi" }]); // "USER: Hi\nASSISTANT:"
+ */
+export function renderPlain(messages: Message[]): string {
+  const names = {
+    system: "ASSISTANT's RULE: ",
+    user: "USER: ",
+    assistant: "ASSISTANT: ",
+    tool: "",
+  };
+  const turns = messages.map(({ role, content }) => `${names[role]}${joinText(content)}\n`);
+  return `${turns.join("")}ASSISTANT:`;
+}
+
+interface Source {
+  text: string;
+  /** For messages: the file, and the template's name if it has several. */
+  place: string;
+}
+
+async function findSources(folder: string, config: Json): Promise<Map<string, Source>> {
+  const file = join(folder, "chat_template.jinja");
+  const text = await readText(file, LARGEST_FILE, "bad_template");
+  if (text !== undefined) return new Map([["default", { text, place: file }]]);
+  const inConfig = namedSources(config.chat_template, join(folder, "tokenizer_config.json"));
+  if (inConfig.size > 0) return inConfig;
+  const legacy = join(folder, "chat_template.json");
+  return namedSources((await readJsonObject(legacy))?.chat_template, legacy);
+}
+
+/** A template is a string, or several are a list of names with templates. */
+function namedSources(value: unknown, place: string): Map<string, Source> {
+  if (value === undefined || value === null) return new Map();
+  if (typeof value === "string") return new Map([["default", { text: value, place }]]);
+  const entries = Array.isArray(value) ? value : [value];
+  return new Map(
+    entries.map((entry) => {
+      if (isObject(entry) && typeof entry.name === "string" && typeof entry.template === "string") {
+        return [entry.name, { text: entry.template, place: `${place} (template "${entry.name}")` }];
+      }
+      throw badTemplate(place, "has a chat template that is neither text nor a list of templates");
+    }),
+  );
+}
+
+function compile(source: Source, tokens: Record<string, string>): (input: ChatInput) => string {
+  const program = parse(source);
+  const wantsParts = readsParts(source.text);
+  return ({ messages, tools, addGenerationPrompt = true, variables }) => {
+    const values = {
+      ...tokens,
+      documents: null,
+      ...variables,
+      messages: messages.map((message) => forTemplate(message, wantsParts)),
+      tools: tools?.length ? tools : null,
+      add_generation_prompt: addGenerationPrompt,
+    };
+    try {
+      return renderTemplate(program, values);
+    } catch (error) {
+      throw renderingFailed(source.place, error as Error);
+    }
+  };
+}
+
+function parse({ text, place }: Source): ReturnType<typeof parseTemplate> {
+  try {
+    return parseTemplate(text);
+  } catch (error) {
+    const reason = `is no valid Jinja template: ${(error as Error).message}`;
+    throw badTemplate(place, reason, error);
+  }
+}
+
+function renderingFailed(place: string, error: Error): Error {
+  if (error instanceof TemplateRefusal) {
+    return new ValidationError(
+      `The model's chat template refuses these messages: ${error.message}`,
+      {
+        code: "bad_template",
+        hint: `Change the messages; the template is in ${place}.`,
+        cause: error,
+      },
+    );
+  }
+  return badTemplate(place, `cannot be rendered: ${error.message}`, error);
+}
+
+function badTemplate(place: string, reason: string, cause?: unknown): ModelLoadError {
+  return new ModelLoadError(`${place} ${reason}.`, {
+    code: "bad_template",
+    hint: "Repair the template, or use the prompt as it is, without one.",
+    cause,
+  });
+}
+
+/** True for templates that read a message's content only as a list of parts. */
+function readsParts(template: string): boolean {
+  const iterates = /\bin\s+\w+(?:\.content\b|\[['"]content['"]\])/.test(template);
+  return iterates && !/\bis\s+(?:not\s+)?string\b/.test(template);
+}
+
+/** A message under the names that templates know, which are OpenAI's. */
+function forTemplate(message: Message, wantsParts: boolean): Json {
+  const text = joinText(message.content);
+  return {
+    role: message.role,
+    content: wantsParts ? [{ type: "text", text }] : text,
+    // Some templates read the one name, some the other.
+    ...(message.reasoning !== undefined && {
+      thinking: message.reasoning,
+      reasoning_content: message.reasoning,
+    }),
+    ...(message.toolCallId !== undefined && { tool_call_id: message.toolCallId }),
+    ...(message.toolCalls?.length && {
+      tool_calls: message.toolCalls.map((call) => ({
+        id: call.id,
+        type: "function",
+        function: { name: call.name, arguments: call.invalidArguments ?? call.arguments },
+      })),
+    }),
+  };
+}
+
+/** The text of a message; throws a `ValidationError` where a part of it is no text. */
+export function joinText(content: Message["content"]): string {
+  if (typeof content === "string") return content;
+  return content
+    .map((part) => {
+      if (part.type === "text") return part.text;
+      throw new ValidationError(
+        `A message has a part of type "${part.type}"; MLX models read text.`,
+        {
+          hint: "Send the text only, or use a provider and model that can see.",
+        },
+      );
+    })
+    .join("");
+}

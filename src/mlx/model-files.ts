@@ -1,0 +1,251 @@
+import { readFile, readdir, stat } from "node:fs/promises";
+import { basename, dirname, join, resolve } from "node:path";
+import { ModelLoadError } from "../errors.js";
+import type { ModelInfo } from "../types.js";
+import { listModelFolders, type ModelSearch } from "./model-places.js";
+import { readSafetensorsHeader } from "./safetensors.js";
+
+export { findModel } from "./model-places.js";
+
+/** What a model's folder holds; the weights themselves are not read. */
+export interface ModelFiles {
+  id: string;
+  folder: string;
+  config: Record<string, unknown>;
+  /** Empty when the folder has no generation_config.json. */
+  generationConfig: Record<string, unknown>;
+  /** Safetensors files with valid headers, in order of name. */
+  weightFiles: string[];
+  /** Bytes of all tensors. */
+  weightBytes: number;
+  /** The type that most of the weights' bytes have, as safetensors names it. */
+  dtype: string;
+  /** Tokens that prompt and reply may have together, if the model says. */
+  contextLength?: number;
+  /** Tokens that end a reply; generation_config.json overrides config.json. */
+  eosTokenIds: number[];
+}
+
+/** The names under which checkpoints give their context length, most telling first. */
+const CONTEXT_KEYS = [
+  "max_position_embeddings",
+  "n_positions",
+  "max_sequence_length",
+  "max_seq_len",
+  "seq_length",
+  "n_ctx",
+];
+
+const DOWNLOAD_AGAIN = "The download may be incomplete: download the model again.";
+
+/**
+ * Reads and checks the files of a model's folder: config.json, generation_config.json and the
+ * headers of all weights.
+ *
+ * @example
+ * const files = await readModelFiles(await findModel("demo"));
+ * files.config.model_type; // "llama"
+ */
+export async function readModelFiles(folder: string): Promise<ModelFiles> {
+  const config = await readConfig(folder);
+  const generationConfig = (await readJsonObject(join(folder, "generation_config.json"))) ?? {};
+  const weightFiles = await findWeightFiles(folder);
+  return {
+    id: modelId(folder),
+    folder,
+    config,
+    generationConfig,
+    weightFiles,
+    ...(await readWeightHeaders(weightFiles)),
+    contextLength: readContextLength(config),
+    eosTokenIds: readEosTokenIds(generationConfig) ?? readEosTokenIds(config) ?? [],
+  };
+}
+
+/**
+ * Lists the models on this machine, in the places where `findModel` looks. A broken model is
+ * listed too, with what is wrong with it as its description.
+ */
+export async function listLocalModels(search: ModelSearch = {}): Promise<ModelInfo[]> {
+  const models: ModelInfo[] = [];
+  for (const { id, folder } of await listModelFolders(search)) {
+    models.push(await describeModel(id, folder));
+  }
+  return models;
+}
+
+async function describeModel(id: string, folder: string): Promise<ModelInfo> {
+  const changed = await stat(join(folder, "config.json")).catch(() => undefined);
+  const info = {
+    id,
+    provider: "mlx" as const,
+    object: "model" as const,
+    created: changed ? Math.floor(changed.mtimeMs / 1000) : undefined,
+    ownedBy: id === "demo" ? "mlx-llm-client" : ownerOf(id),
+    path: folder,
+  };
+  try {
+    const files = await readModelFiles(folder);
+    return {
+      ...info,
+      contextLength: files.contextLength,
+      description: id === "demo" ? "The small model that comes with the package" : undefined,
+      size: files.weightBytes,
+      quantization: quantizationOf(files),
+      family: String(files.config.model_type),
+      capabilities: ["completion"],
+    };
+  } catch (error) {
+    return { ...info, description: `Broken: ${(error as Error).message}` };
+  }
+}
+
+function ownerOf(id: string): string {
+  return /^[^/\\]+\/[^/\\]+$/.test(id) ? dirname(id) : "local";
+}
+
+function quantizationOf({ config, dtype }: ModelFiles): string {
+  const quantization = config.quantization ?? config.quantization_config;
+  if (isObject(quantization)) {
+    if (typeof quantization.mode === "string" && quantization.mode !== "affine") {
+      return quantization.mode;
+    }
+    if (typeof quantization.bits === "number") return `${quantization.bits}-bit`;
+  }
+  return dtype.toLowerCase();
+}
+
+async function readConfig(folder: string): Promise<Record<string, unknown>> {
+  const file = join(folder, "config.json");
+  const config = await readJsonObject(file);
+  if (!config) {
+    throw new ModelLoadError(`${folder} has no config.json, so it is not a model.`, {
+      code: "bad_config",
+      hint: "Give the folder of a model in MLX format: config.json, tokenizer.json, *.safetensors.",
+    });
+  }
+  if (typeof config.model_type !== "string" || config.model_type === "") {
+    throw badConfig(file, 'does not name its architecture: "model_type" is missing');
+  }
+  return config;
+}
+
+/** The object in a JSON file; undefined when there is no such file. */
+async function readJsonObject(file: string): Promise<Record<string, unknown> | undefined> {
+  let text: string;
+  try {
+    text = await readFile(file, "utf8");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw badConfig(file, "cannot be read", error);
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw badConfig(file, `is not JSON: ${(error as Error).message}`, error);
+  }
+  if (!isObject(value)) throw badConfig(file, "is not a JSON object");
+  return value;
+}
+
+/** As mlx-lm finds them, by name; an index adds that none may be missing. */
+async function findWeightFiles(folder: string): Promise<string[]> {
+  const present = await readdir(folder);
+  const wanted = new Set(present.filter((name) => /^model.*\.safetensors$/.test(name)));
+  for (const shard of await indexedShards(folder)) wanted.add(shard);
+  if (wanted.size === 0) throw noWeights(folder, present);
+  for (const name of wanted) {
+    // A link into the Hugging Face cache's blobs dangles while its download is unfinished.
+    const stats = await stat(join(folder, name)).catch(() => undefined);
+    if (!stats) throw badWeights(`${join(folder, name)} is missing.`, DOWNLOAD_AGAIN);
+  }
+  return [...wanted].sort().map((name) => join(folder, name));
+}
+
+/** The files that model.safetensors.index.json names. */
+async function indexedShards(folder: string): Promise<Set<string>> {
+  const file = join(folder, "model.safetensors.index.json");
+  const index = await readJsonObject(file);
+  if (!index) return new Set();
+  if (!isObject(index.weight_map)) throw badConfig(file, 'has no "weight_map" object');
+  const shards = new Set<string>();
+  for (const [tensor, shard] of Object.entries(index.weight_map)) {
+    if (typeof shard !== "string" || !/^[^/\\]+\.safetensors$/.test(shard)) {
+      throw badConfig(
+        file,
+        `puts tensor "${tensor}" in ${JSON.stringify(shard)}, which is not a safetensors file of its folder`,
+      );
+    }
+    shards.add(shard);
+  }
+  return shards;
+}
+
+function noWeights(folder: string, present: string[]): ModelLoadError {
+  const others = present.filter((name) => /\.(?:gguf|bin|pth?|npz|safetensors)$/.test(name));
+  if (others.length === 0) {
+    return badWeights(`${folder} has no weights (model*.safetensors).`, DOWNLOAD_AGAIN);
+  }
+  return badWeights(
+    `${folder} has no weights in MLX format (model*.safetensors), only ${others.join(", ")}.`,
+    "Convert the model with mlx_lm.convert, or choose one that is already in MLX format.",
+  );
+}
+
+async function readWeightHeaders(files: string[]): Promise<{ weightBytes: number; dtype: string }> {
+  const owners = new Map<string, string>();
+  const bytesByType = new Map<string, number>();
+  let weightBytes = 0;
+  for (const file of files) {
+    const { tensors, dataBytes } = await readSafetensorsHeader(file);
+    weightBytes += dataBytes;
+    for (const [name, { dtype, begin, end }] of tensors) {
+      const owner = owners.get(name);
+      if (owner) {
+        throw badWeights(
+          `Tensor "${name}" is in both ${owner} and ${file}.`,
+          "Two downloads may have been mixed: remove the files of one.",
+        );
+      }
+      owners.set(name, file);
+      bytesByType.set(dtype, (bytesByType.get(dtype) ?? 0) + end - begin);
+    }
+  }
+  if (owners.size === 0) throw badWeights(`${files.join(", ")} holds no tensor.`, DOWNLOAD_AGAIN);
+  const [dtype] = [...bytesByType].sort(([, a], [, b]) => b - a)[0]!;
+  return { weightBytes, dtype };
+}
+
+function readContextLength(config: Record<string, unknown>): number | undefined {
+  const text = isObject(config.text_config) ? config.text_config : {};
+  const values = CONTEXT_KEYS.flatMap((key) => [config[key], text[key]]);
+  return values.find((value): value is number => Number.isSafeInteger(value) && Number(value) > 0);
+}
+
+function readEosTokenIds(config: Record<string, unknown>): number[] | undefined {
+  const text = isObject(config.text_config) ? config.text_config : {};
+  const value = config.eos_token_id ?? text.eos_token_id;
+  const ids = Array.isArray(value) ? value : [value];
+  const valid = ids.filter((id): id is number => Number.isSafeInteger(id) && id >= 0);
+  return valid.length > 0 ? valid : undefined;
+}
+
+/** `org/name` of a folder in the Hugging Face cache, else the folder's own name. */
+function modelId(folder: string): string {
+  const hub = /[/\\]models--([^/\\]+)[/\\]snapshots[/\\][^/\\]+[/\\]?$/.exec(folder);
+  return hub ? hub[1]!.replaceAll("--", "/") : basename(resolve(folder));
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function badConfig(file: string, reason: string, cause?: unknown): ModelLoadError {
+  const hint = `Repair the file or download it again.`;
+  return new ModelLoadError(`${file} ${reason}.`, { code: "bad_config", hint, cause });
+}
+
+function badWeights(message: string, hint: string): ModelLoadError {
+  return new ModelLoadError(message, { code: "bad_weights", hint });
+}

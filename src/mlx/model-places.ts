@@ -1,0 +1,245 @@
+import type { Dirent } from "node:fs";
+import { readFile, readdir, stat } from "node:fs/promises";
+import { homedir } from "node:os";
+import { basename, isAbsolute, join, resolve, sep } from "node:path";
+import { fileURLToPath } from "node:url";
+import { ModelLoadError, ModelNotFoundError } from "../errors.js";
+import { nearestName } from "./nearest-name.js";
+
+/** Environment variables, as `process.env` holds them. */
+export type Environment = Record<string, string | undefined>;
+
+/** A model's folder and the name that finds it again. */
+export interface FoundModel {
+  id: string;
+  folder: string;
+}
+
+/** Where to look besides the usual places. */
+export interface ModelSearch {
+  env?: Environment;
+  /** Model folders, or folders of models; looked at first. */
+  folders?: string[];
+}
+
+/** A Hugging Face hub cache, a folder of models named `name` or `org/name`, or one model. */
+interface ModelPlace {
+  label: string;
+  folder: string;
+  layout: "hub" | "tree" | "model";
+}
+
+/** The model that comes with the package. */
+export const DEMO_FOLDER = fileURLToPath(new URL("../../models/demo", import.meta.url));
+
+const MODEL_NAME = /^(?:(?<org>\w[\w.-]*)\/)?(?<name>\w[\w.-]*)(?:@(?<revision>\w[\w./-]*))?$/;
+const MAX_NAME_LENGTH = 256;
+const COMMIT = /^[0-9a-f]{7,64}$/;
+
+/**
+ * Finds the folder of a model: a folder path, `demo`, or `org/name` (also `org/name@revision`) in
+ * the Hugging Face cache, LM Studio's models folder or our own cache.
+ *
+ * @example
+ * await findModel("mlx-community/Qwen3-0.6B-4bit"); // "/home/ada/.cache/huggingface/hub/models--…"
+ */
+export async function findModel(name: string, search: ModelSearch = {}): Promise<string> {
+  const env = search.env ?? process.env;
+  if (name === "demo") return DEMO_FOLDER;
+  const path = expandHome(name, env);
+  if (looksLikePath(name)) return existingFolder(path, name);
+
+  const parts = MODEL_NAME.exec(name)?.groups;
+  if (!parts || name.length > MAX_NAME_LENGTH || name.split(/[/@]/).includes("..")) {
+    throw notAName(name);
+  }
+  if (await isFolder(path)) return resolve(path);
+  const places = await modelPlaces(search);
+  for (const place of places) {
+    const folder = await findWithin(place, parts);
+    if (folder && (await isFolder(folder))) return folder;
+  }
+  throw await notFound(name, [`the folder ${resolve(path)}`, ...places.map(describe)], search);
+}
+
+/** All models in the places where `findModel` looks, in that order; their files are not read. */
+export async function listModelFolders(search: ModelSearch = {}): Promise<FoundModel[]> {
+  const found: FoundModel[] = [{ id: "demo", folder: DEMO_FOLDER }];
+  for (const place of await modelPlaces(search)) found.push(...(await modelsWithin(place)));
+  const seen = new Set<string>();
+  return found.filter(({ id }) => !seen.has(id) && seen.add(id));
+}
+
+/** Whether a folder holds, or was meant to hold, a model that MLX reads; GGUF folders are not. */
+export async function isModelFolder(folder: string): Promise<boolean> {
+  const names = await readdir(folder).catch(() => [] as string[]);
+  return names.some((name) => name === "config.json" || /^model.*\.safetensors$/.test(name));
+}
+
+async function findWithin(
+  { folder, layout }: ModelPlace,
+  { org, name, revision }: Record<string, string | undefined>,
+): Promise<string | undefined> {
+  const id = org ? `${org}/${name}` : name!;
+  if (layout === "hub") {
+    return snapshotFolder(join(folder, `models--${id.replace("/", "--")}`), revision);
+  }
+  // Only the hub cache keeps revisions.
+  if (revision) return undefined;
+  if (layout === "tree") return join(folder, id);
+  return basename(folder) === id ? folder : undefined;
+}
+
+async function modelsWithin({ folder, layout }: ModelPlace): Promise<FoundModel[]> {
+  if (layout === "hub") return hubModels(folder);
+  if (layout === "tree") return treeModels(folder);
+  return [{ id: basename(folder), folder }];
+}
+
+async function modelPlaces({
+  env = process.env,
+  folders = [],
+}: ModelSearch): Promise<ModelPlace[]> {
+  const home = homeFolder(env);
+  const cache = env.XDG_CACHE_HOME || join(home, ".cache");
+  const hub = env.HF_HUB_CACHE || join(env.HF_HOME || join(cache, "huggingface"), "hub");
+  const places: ModelPlace[] = [];
+  for (const path of folders) {
+    const folder = resolve(expandHome(path, env));
+    const layout = (await isModelFolder(folder)) ? "model" : "tree";
+    places.push({ label: "the folder", folder, layout });
+  }
+  places.push(
+    { label: "llm-client's cache", folder: join(cache, "llm-client", "models"), layout: "tree" },
+    { label: "the Hugging Face cache", folder: expandHome(hub, env), layout: "hub" },
+  );
+  const lmStudioFolders = [
+    await lmStudioDownloads(home),
+    join(home, ".lmstudio", "models"),
+    join(home, ".cache", "lm-studio", "models"),
+  ];
+  for (const folder of new Set(lmStudioFolders)) {
+    if (folder) places.push({ label: "LM Studio's models", folder, layout: "tree" });
+  }
+  return places;
+}
+
+/** LM Studio lets its user move the models elsewhere and notes where in its settings. */
+async function lmStudioDownloads(home: string): Promise<string | undefined> {
+  try {
+    const text = await readFile(join(home, ".lmstudio", "settings.json"), "utf8");
+    const { downloadsFolder } = JSON.parse(text) as { downloadsFolder?: unknown };
+    return typeof downloadsFolder === "string" && isAbsolute(downloadsFolder)
+      ? downloadsFolder
+      : undefined;
+  } catch {
+    // Without readable settings LM Studio is absent or uses its default folders.
+    return undefined;
+  }
+}
+
+/** The folder of one revision in a repository of the hub cache; `main` unless told. */
+async function snapshotFolder(repository: string, revision = "main"): Promise<string | undefined> {
+  if (revision.split("/").includes("..")) return undefined;
+  const commit = await readFile(join(repository, "refs", revision), "utf8").catch(() => undefined);
+  const wanted = commit?.trim() ?? revision;
+  const snapshots = (await subfolders(join(repository, "snapshots"))).map((path) => basename(path));
+  const match = snapshots.find(
+    (name) => name === wanted || (COMMIT.test(wanted) && name.startsWith(wanted)),
+  );
+  // A download of one given commit leaves no refs/main.
+  const only = revision === "main" && !commit && snapshots.length === 1 ? snapshots[0] : undefined;
+  const snapshot = match ?? only;
+  return snapshot && join(repository, "snapshots", snapshot);
+}
+
+async function hubModels(hub: string): Promise<FoundModel[]> {
+  const found: FoundModel[] = [];
+  for (const repository of await subfolders(hub)) {
+    const [kind, ...nameParts] = basename(repository).split("--");
+    if (kind !== "models" || nameParts.length === 0) continue;
+    const folder = await snapshotFolder(repository);
+    // The cache also holds repositories of other kinds.
+    if (folder && (await isModelFolder(folder))) found.push({ id: nameParts.join("/"), folder });
+  }
+  return found;
+}
+
+async function treeModels(root: string): Promise<FoundModel[]> {
+  const found: FoundModel[] = [];
+  for (const org of await subfolders(root)) {
+    if (await isModelFolder(org)) found.push({ id: basename(org), folder: org });
+    for (const folder of await subfolders(org)) {
+      const id = `${basename(org)}/${basename(folder)}`;
+      if (await isModelFolder(folder)) found.push({ id, folder });
+    }
+  }
+  return found;
+}
+
+async function subfolders(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { withFileTypes: true }).catch(() => [] as Dirent[]);
+  const names = entries.filter((entry) => entry.isDirectory() || entry.isSymbolicLink());
+  return names.map((entry) => join(folder, entry.name)).sort();
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  const stats = await stat(path).catch(() => undefined);
+  return stats?.isDirectory() ?? false;
+}
+
+async function existingFolder(path: string, name: string): Promise<string> {
+  const stats = await stat(path).catch(() => undefined);
+  if (stats?.isDirectory()) return resolve(path);
+  if (!stats) throw await notFound(name, [`the folder ${resolve(path)}`]);
+  throw new ModelLoadError(`${resolve(path)} is not a folder.`, {
+    code: "bad_config",
+    hint: "Give the folder that holds config.json and the weights, not one of its files.",
+  });
+}
+
+function looksLikePath(name: string): boolean {
+  return (
+    isAbsolute(name) ||
+    /^(?:\.{1,2}|~)(?:[/\\]|$)/.test(name) ||
+    (sep === "\\" && name.includes(sep))
+  );
+}
+
+function homeFolder(env: Environment): string {
+  return env.HOME || env.USERPROFILE || homedir();
+}
+
+function expandHome(path: string, env: Environment): string {
+  return path.replace(/^~(?=[/\\]|$)/, () => homeFolder(env));
+}
+
+function describe({ label, folder }: ModelPlace): string {
+  return `${label} (${folder})`;
+}
+
+function notAName(name: string): ModelNotFoundError {
+  return new ModelNotFoundError(`"${name}" is not a model name.`, {
+    model: name,
+    hint: 'A name is "org/name", "org/name@revision" or "demo"; write ./ before a folder\'s path.',
+  });
+}
+
+async function notFound(
+  name: string,
+  lookedAt: string[],
+  search?: ModelSearch,
+): Promise<ModelNotFoundError> {
+  const known = search ? await listModelFolders(search) : [];
+  const near = nearestName(
+    name,
+    known.map(({ id }) => id),
+  );
+  const hint = near
+    ? `Did you mean "${near}"? "llm-client models" lists the models on this machine.`
+    : '"llm-client models" lists the models on this machine; "demo" comes with the package.';
+  return new ModelNotFoundError(
+    `Model "${name}" was not found. Looked at ${lookedAt.join(", ")}.`,
+    { model: name, hint },
+  );
+}

@@ -1,0 +1,44 @@
+import { GenerationError, LLMError, type LLMErrorDetails, ModelLoadError } from "../errors.js";
+import type { NativeErrorCode } from "./native-types.js";
+
+const LOAD_CODES: Partial<Record<NativeErrorCode, string>> = {
+  unknown_model_type: "unsupported_model_type",
+  bad_config: "bad_config",
+  missing_tensor: "bad_weights",
+  unused_tensor: "bad_weights",
+  tensor_shape: "bad_weights",
+  out_of_memory: "insufficient_memory",
+};
+
+/** The typed error for what the addon threw while loading a model. */
+export function loadError(error: unknown, folder: string): LLMError {
+  if (LLMError.is(error)) return error;
+  const code = LOAD_CODES[nativeCode(error) ?? "mlx_error"];
+  return new ModelLoadError(`The model in ${folder} does not load: ${messageOf(error)}`, {
+    code,
+    url: folder,
+    cause: error,
+  });
+}
+
+/** The typed error for what went wrong while generating. */
+export function generationError(error: unknown, details: LLMErrorDetails): LLMError {
+  if (LLMError.is(error)) return error.with(details);
+  const code = nativeCode(error) === "out_of_memory" ? "out_of_memory" : undefined;
+  const hint = code && "Give a shorter prompt or fewer maxTokens, or use a smaller model.";
+  return new GenerationError(`Generating failed: ${messageOf(error)}`, {
+    ...details,
+    code,
+    hint,
+    cause: error,
+  });
+}
+
+// By shape, because the error may come from another realm than this module.
+function nativeCode(error: unknown): NativeErrorCode | undefined {
+  return (error as { code?: NativeErrorCode } | undefined)?.code;
+}
+
+function messageOf(error: unknown): string {
+  return (error as Error | undefined)?.message ?? String(error);
+}

@@ -1,0 +1,208 @@
+import { open, type FileHandle } from "node:fs/promises";
+import { ModelLoadError } from "../errors.js";
+
+/** Where one tensor lies in a safetensors file. */
+export interface TensorEntry {
+  dtype: string;
+  shape: number[];
+  /** First byte and the byte after the last, counted from the start of the file's data. */
+  begin: number;
+  end: number;
+}
+
+/** A validated header; `tensors` is a map so that a tensor may have any name. */
+export interface SafetensorsHeader {
+  tensors: Map<string, TensorEntry>;
+  metadata: Record<string, string>;
+  dataBytes: number;
+}
+
+/** Bytes per element of the types that MLX reads; a file with any other type is refused by it. */
+const DTYPE_BYTES = new Map(
+  Object.entries({
+    BOOL: 1,
+    U8: 1,
+    I8: 1,
+    F8_E4M3: 1,
+    F8_E8M0: 1,
+    U16: 2,
+    I16: 2,
+    F16: 2,
+    BF16: 2,
+    U32: 4,
+    I32: 4,
+    F32: 4,
+    U64: 8,
+    I64: 8,
+    C64: 8,
+  }),
+);
+
+const LENGTH_BYTES = 8;
+/** The format's own bound. */
+const MAX_HEADER_BYTES = 100_000_000;
+/** MLX keeps a dimension in 32 bits. */
+const MAX_DIMENSION = 2 ** 31 - 1;
+
+/**
+ * Reads and checks the header of a safetensors file without reading its data.
+ * MLX trusts a header, so everything that could make it read wrong bytes is refused here.
+ *
+ * @example
+ * const { tensors } = await readSafetensorsHeader("model.safetensors");
+ * tensors.get("lm_head.weight")?.shape; // [32000, 512]
+ */
+export async function readSafetensorsHeader(file: string): Promise<SafetensorsHeader> {
+  let handle: FileHandle | undefined;
+  try {
+    handle = await open(file, "r");
+    const stats = await handle.stat();
+    if (!stats.isFile()) throw badWeights(file, "is not a regular file");
+    const headerBytes = await readHeaderLength(handle, file, stats.size);
+    const text = await readHeaderText(handle, file, headerBytes);
+    return checkHeader(file, text, stats.size - LENGTH_BYTES - headerBytes);
+  } catch (error) {
+    if (error instanceof ModelLoadError) throw error;
+    const reason =
+      (error as NodeJS.ErrnoException).code === "ENOENT" ? "does not exist" : "cannot be read";
+    throw badWeights(file, reason, error);
+  } finally {
+    await handle?.close();
+  }
+}
+
+async function readHeaderLength(handle: FileHandle, file: string, size: number): Promise<number> {
+  if (size < LENGTH_BYTES) {
+    throw badWeights(file, `is truncated: ${size} bytes, and a safetensors file has at least 8`);
+  }
+  const bytes = await readExactly(handle, 0, LENGTH_BYTES);
+  const length = bytes.readBigUInt64LE();
+  if (length < 2n || length > BigInt(MAX_HEADER_BYTES)) {
+    throw badWeights(file, `is not a safetensors file: its header would have ${length} bytes`);
+  }
+  if (LENGTH_BYTES + Number(length) > size) {
+    throw badWeights(
+      file,
+      `is truncated: its header needs ${LENGTH_BYTES + Number(length)} bytes, and the file has ${size}`,
+    );
+  }
+  return Number(length);
+}
+
+async function readHeaderText(handle: FileHandle, file: string, length: number): Promise<string> {
+  const bytes = await readExactly(handle, LENGTH_BYTES, length);
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch (error) {
+    throw badWeights(file, "has a header that is not UTF-8", error);
+  }
+}
+
+async function readExactly(handle: FileHandle, position: number, length: number): Promise<Buffer> {
+  const buffer = Buffer.alloc(length);
+  let filled = 0;
+  while (filled < length) {
+    const { bytesRead } = await handle.read(buffer, filled, length - filled, position + filled);
+    if (bytesRead === 0) throw new Error(`the file ended at byte ${position + filled}`);
+    filled += bytesRead;
+  }
+  return buffer;
+}
+
+function checkHeader(file: string, text: string, dataBytes: number): SafetensorsHeader {
+  let header: unknown;
+  try {
+    header = JSON.parse(text);
+  } catch (error) {
+    throw badWeights(file, "has a header that is not JSON", error);
+  }
+  if (!isObject(header)) throw badWeights(file, "has a header that is not a JSON object");
+
+  const tensors = new Map<string, TensorEntry>();
+  let metadata: Record<string, string> = {};
+  for (const [name, value] of Object.entries(header)) {
+    if (name === "__metadata__") metadata = checkMetadata(file, value);
+    else tensors.set(name, checkTensor(file, name, value));
+  }
+  checkLayout(file, tensors, dataBytes);
+  return { tensors, metadata, dataBytes };
+}
+
+function checkMetadata(file: string, value: unknown): Record<string, string> {
+  if (!isObject(value) || Object.values(value).some((entry) => typeof entry !== "string")) {
+    throw badWeights(file, "has a __metadata__ that is not an object of strings");
+  }
+  return value as Record<string, string>;
+}
+
+function checkTensor(file: string, name: string, value: unknown): TensorEntry {
+  const fail = (reason: string) =>
+    badWeights(file, `has a bad entry for tensor "${name}": ${reason}`);
+  if (!isObject(value)) throw fail("it is not an object");
+  const { dtype, shape, data_offsets: offsets } = value;
+  const elementBytes = typeof dtype === "string" ? DTYPE_BYTES.get(dtype) : undefined;
+  if (elementBytes === undefined) {
+    throw fail(`its type ${JSON.stringify(dtype)} is none of ${[...DTYPE_BYTES.keys()].join(" ")}`);
+  }
+  if (!isCounts(shape) || shape.some((dimension) => dimension > MAX_DIMENSION)) {
+    throw fail(`its shape ${JSON.stringify(shape)} is not a list of sizes`);
+  }
+  if (!isCounts(offsets) || offsets.length !== 2 || offsets[0]! > offsets[1]!) {
+    throw fail(`its data_offsets ${JSON.stringify(offsets)} are not a begin and an end`);
+  }
+  const [begin, end] = offsets as [number, number];
+  const needed = shape.reduce((product, dimension) => product * dimension, elementBytes);
+  if (end - begin !== needed) {
+    throw fail(
+      `shape [${shape.join(", ")}] of ${dtype} needs ${needed} bytes, ` +
+        `and its data_offsets give ${end - begin}`,
+    );
+  }
+  return { dtype: dtype as string, shape, begin, end };
+}
+
+/** The tensors must cover the data exactly, one after another; a name given twice shows as a gap. */
+function checkLayout(file: string, tensors: Map<string, TensorEntry>, dataBytes: number): void {
+  const ordered = [...tensors].sort(([, a], [, b]) => a.begin - b.begin || a.end - b.end);
+  let previous = "the header";
+  let covered = 0;
+  for (const [name, { begin, end }] of ordered) {
+    if (begin < covered) {
+      throw badWeights(file, `has overlapping tensors: "${name}" begins within ${previous}`);
+    }
+    if (begin > covered) {
+      throw badWeights(
+        file,
+        `has a gap: no tensor owns the bytes ${covered} to ${begin} of its data, before "${name}"`,
+      );
+    }
+    previous = `"${name}"`;
+    covered = end;
+  }
+  if (covered > dataBytes) {
+    throw badWeights(
+      file,
+      `is truncated: its tensors need ${covered} bytes of data, and it has ${dataBytes} ` +
+        `(${previous} ends last)`,
+    );
+  }
+  if (covered < dataBytes) {
+    throw badWeights(file, `has ${dataBytes - covered} bytes after its last tensor`);
+  }
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function isCounts(value: unknown): value is number[] {
+  return Array.isArray(value) && value.every((item) => Number.isSafeInteger(item) && item >= 0);
+}
+
+function badWeights(file: string, reason: string, cause?: unknown): ModelLoadError {
+  return new ModelLoadError(`${file} ${reason}.`, {
+    code: "bad_weights",
+    hint: "The download may be incomplete or damaged: delete this file and download it again.",
+    cause,
+  });
+}

@@ -1,0 +1,174 @@
+import { join } from "node:path";
+import { Tokenizer as LibraryTokenizer } from "@huggingface/tokenizers";
+import { ModelLoadError } from "../errors.js";
+import { Detokenizer } from "./detokenizer.js";
+import { cleanUpSteps, type TextStep } from "./text-steps.js";
+import { compileDecoder, type TokenDecoder } from "./token-decoder.js";
+import {
+  badTokenizer,
+  type Json,
+  namedSpecialTokens,
+  readJsonObject,
+  readTokenizerConfig,
+} from "./tokenizer-files.js";
+import { prepareTokenizer, type TokenizerJson } from "./tokenizer-json.js";
+
+/** Turns text into the tokens of one model, and back. */
+export interface Tokenizer {
+  /** The token that begins a text, if the model has one. */
+  readonly bosToken?: string;
+  readonly bosTokenId?: number;
+  /** The token that ends a text or a turn, by the tokenizer's own configuration. */
+  readonly eosToken?: string;
+  readonly eosTokenId?: number;
+  /**
+   * Tokens of a text. Special tokens around it, such as BOS, are added as the checkpoint says,
+   * unless told otherwise or the text already begins with BOS.
+   */
+  encode(text: string, options?: { addSpecialTokens?: boolean }): number[];
+  /** Text of tokens. Special tokens are shown unless `skipSpecialTokens` is set. */
+  decode(tokens: ArrayLike<number>, options?: { skipSpecialTokens?: boolean }): string;
+  /** Id of a token by its exact name in the vocabulary. */
+  tokenId(token: string): number | undefined;
+  /** Bytes that a token adds to a text; undefined for ids that are no token. */
+  tokenBytes(id: number, first?: boolean): Uint8Array | undefined;
+  /** True for tokens that stand for no text, such as the end of a turn. */
+  isSpecial(id: number): boolean;
+  /** Fresh state of the changes that a decoded text as a whole undergoes. */
+  textSteps(): TextStep[];
+}
+
+/**
+ * Loads the tokenizer of a model's folder: tokenizer.json, and tokenizer_config.json and
+ * special_tokens_map.json where they exist.
+ *
+ * @example
+ * const tokenizer = await loadTokenizer("/models/tiny");
+ * tokenizer.decode(tokenizer.encode("Hello")); // "Hello"
+ */
+export async function loadTokenizer(folder: string): Promise<Tokenizer> {
+  const file = join(folder, "tokenizer.json");
+  const json = await readJsonObject(file);
+  if (!json) {
+    throw new ModelLoadError(`${folder} has no tokenizer.json.`, {
+      code: "bad_tokenizer",
+      hint: "Download the model again; a model with only tokenizer.model must be converted first.",
+    });
+  }
+  const config = await readTokenizerConfig(folder);
+  try {
+    const prepared = prepareTokenizer(json, config);
+    return new CheckpointTokenizer(prepared, compileDecoder(json.decoder), config);
+  } catch (error) {
+    throw badTokenizer(file, `cannot be used: ${(error as Error).message}`, error);
+  }
+}
+
+/** What is used of the library, whose own types NodeNext cannot resolve. */
+interface Encoder {
+  encode(
+    text: string,
+    options: { add_special_tokens: boolean },
+  ): { ids: (number | null | undefined)[] };
+  token_to_id(token: string): number | undefined;
+  id_to_token(id: number): string | undefined;
+  model: {
+    tokens_to_ids: Map<string, number>;
+    encode(words: string[]): string[];
+    tokenize(word: string): string[];
+  };
+}
+
+class CheckpointTokenizer implements Tokenizer {
+  readonly bosToken?: string;
+  readonly bosTokenId?: number;
+  readonly eosToken?: string;
+  readonly eosTokenId?: number;
+  readonly #encoder: Encoder;
+  readonly #decoder: TokenDecoder;
+  readonly #special: ReadonlySet<number>;
+  readonly #cleansUp: boolean;
+  readonly #bytes: Uint8Array[] = [];
+
+  constructor(json: TokenizerJson, decoder: TokenDecoder, config: Json) {
+    this.#encoder = createEncoder(json);
+    this.#decoder = decoder;
+    const special = json.added_tokens.filter((token) => token.special);
+    this.#special = new Set(special.map((token) => token.id));
+    // As transformers, which never does it to BPE: there it would remove spaces that were meant.
+    this.#cleansUp = config.clean_up_tokenization_spaces === true && json.model.type !== "BPE";
+    const { bos_token, eos_token } = namedSpecialTokens(config);
+    this.bosToken = bos_token;
+    this.bosTokenId = bos_token === undefined ? undefined : this.tokenId(bos_token);
+    this.eosToken = eos_token;
+    this.eosTokenId = eos_token === undefined ? undefined : this.tokenId(eos_token);
+  }
+
+  encode(text: string, { addSpecialTokens = true } = {}): number[] {
+    if (text === "" && !addSpecialTokens) return [];
+    const beginsWithBos = this.bosToken !== undefined && text.startsWith(this.bosToken);
+    const options = { add_special_tokens: addSpecialTokens && !beginsWithBos };
+    const { ids } = this.#encoder.encode(wellFormed(text), options);
+    // Characters that an incomplete vocabulary cannot express have no id.
+    return ids.filter((id) => id !== undefined && id !== null);
+  }
+
+  decode(tokens: ArrayLike<number>, { skipSpecialTokens = false } = {}): string {
+    const detokenizer = new Detokenizer(this, { skipSpecialTokens });
+    return detokenizer.add(tokens) + detokenizer.flush();
+  }
+
+  tokenId(token: string): number | undefined {
+    return this.#encoder.token_to_id(token);
+  }
+
+  tokenBytes(id: number, first = false): Uint8Array | undefined {
+    const known = first ? undefined : this.#bytes[id];
+    if (known) return known;
+    const token = this.#encoder.id_to_token(id);
+    if (token === undefined) return undefined;
+    const bytes = this.#decoder.bytes(token, first);
+    if (!first) this.#bytes[id] = bytes;
+    return bytes;
+  }
+
+  isSpecial(id: number): boolean {
+    return this.#special.has(id);
+  }
+
+  textSteps(): TextStep[] {
+    return this.#cleansUp
+      ? [...this.#decoder.textSteps(), ...cleanUpSteps()]
+      : this.#decoder.textSteps();
+  }
+}
+
+function createEncoder(json: TokenizerJson): Encoder {
+  const encoder: Encoder = new LibraryTokenizer(json, {});
+  if (json.model.type === "Unigram") extendUnigram(encoder.model, json.model);
+  return encoder;
+}
+
+/** The library's Unigram has no byte fallback, and fails on words of some hundred thousand tokens. */
+function extendUnigram(model: Encoder["model"], { byte_fallback }: Json): void {
+  const isKnown = (token: string): boolean => model.tokens_to_ids.has(token);
+  model.encode = (words) => {
+    const tokens: string[] = [];
+    for (const word of words) for (const token of model.tokenize(word)) tokens.push(token);
+    return byte_fallback === true ? tokens.flatMap((token) => withBytes(token, isKnown)) : tokens;
+  };
+}
+
+/** An unknown token as the tokens of its bytes, where all of these exist. */
+function withBytes(token: string, isKnown: (token: string) => boolean): string[] {
+  if (isKnown(token)) return [token];
+  const bytes = Array.from(Buffer.from(token, "utf8"), (byte) => {
+    return `<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`;
+  });
+  return bytes.every(isKnown) ? bytes : [token];
+}
+
+/** Half surrogate pairs are no text; they become U+FFFD, as in UTF-8. */
+function wellFormed(text: string): string {
+  return text.replace(/\p{Surrogate}/gu, "\uFFFD");
+}

@@ -1,0 +1,193 @@
+import { z } from "zod";
+import { ValidationError } from "./errors.js";
+import type { LLMRequest, Message } from "./types.js";
+import { allow, check, describeProblem } from "./validation.js";
+
+/** A validated request in its one normal form. */
+export interface CheckedRequest extends Omit<LLMRequest, "messages" | "stop" | "temperature"> {
+  messages: Message[];
+  /** Empty for none. */
+  stop: string[];
+  temperature: number;
+}
+
+const DEFAULT_TEMPERATURE = 0.7;
+const MAX_STOPS = 16;
+
+const toolCall = z.strictObject(
+  {
+    id: allow.text("the id of a call"),
+    name: allow.text("the name of a function"),
+    arguments: allow.object(),
+    invalidArguments: z.string("a string").optional(),
+  },
+  "an object { id, name, arguments }",
+);
+
+const contentPart = z.discriminatedUnion(
+  "type",
+  [
+    z.strictObject({ type: z.literal("text"), text: z.string("a string") }),
+    z.strictObject({
+      type: z.literal("image"),
+      image: z.union([allow.text("a URL"), z.instanceof(Uint8Array)], "a URL or a Uint8Array"),
+      mediaType: allow.text('a media type such as "image/png"').optional(),
+    }),
+  ],
+  '"text" or "image"',
+);
+
+const message = z
+  .strictObject(
+    {
+      role: z.enum(
+        ["system", "user", "assistant", "tool"],
+        '"system", "user", "assistant" or "tool"',
+      ),
+      content: z.union([z.string(), z.array(contentPart)], "a string or a list of parts"),
+      toolCalls: z.array(toolCall, "a list of tool calls").optional(),
+      toolCallId: allow.text("the id of a call").optional(),
+      reasoning: z.string("a string").optional(),
+    },
+    "an object { role, content }",
+  )
+  .refine(saysSomething, { path: ["content"], error: "text that is not empty" });
+
+const prompt = z.string().refine((text) => text.trim() !== "", "a prompt that is not empty");
+
+const tool = z.strictObject(
+  {
+    type: z.literal("function", '"function"'),
+    function: z.strictObject(
+      {
+        name: allow.text("the name of a function"),
+        description: z.string("a string").optional(),
+        parameters: allow.object().optional(),
+      },
+      "an object { name, description, parameters }",
+    ),
+  },
+  "an object { type, function }",
+);
+
+const toolChoice = z.union(
+  [
+    z.enum(["auto", "none", "required"]),
+    z.strictObject({
+      type: z.literal("function", '"function"'),
+      function: z.strictObject(
+        { name: allow.text("the name of a function") },
+        "an object { name }",
+      ),
+    }),
+  ],
+  '"auto", "none", "required" or { type: "function", function: { name } }',
+);
+
+const responseFormat = z.discriminatedUnion(
+  "type",
+  [
+    z.strictObject({ type: z.literal("text") }),
+    z.strictObject({ type: z.literal("json_object") }),
+    z.strictObject({
+      type: z.literal("json_schema"),
+      schema: allow.object(),
+      name: allow.text("a name").optional(),
+      strict: allow.flag().optional(),
+    }),
+  ],
+  '"text", "json_object" or "json_schema"',
+);
+
+const mlxOptions = z.strictObject(
+  {
+    raw: allow.flag().optional(),
+    templateVariables: allow.object().optional(),
+    xtcProbability: allow.number(0, 1).optional(),
+    xtcThreshold: allow.number(0, 0.5).optional(),
+    repetitionContextSize: allow.whole(1).optional(),
+    penaltyContextSize: allow.whole(1).optional(),
+    prefillStepSize: allow.whole(1).optional(),
+  },
+  "an object",
+);
+
+const logitBias = z.record(
+  z.string().regex(/^\d+$/),
+  allow.number(-100, 100),
+  "an object { token id: bias }",
+);
+
+const stopText = allow.text("a text that is not empty");
+const stops = `a text, or 1 to ${MAX_STOPS} texts`;
+
+const requestSchema = z.strictObject(
+  {
+    messages: z.union(
+      [prompt, z.array(message).min(1, "at least one message")],
+      "a prompt or a list of messages",
+    ),
+    model: allow.text("the name of a model").optional(),
+    temperature: allow.number(0, 2).optional(),
+    maxTokens: allow.whole(1).optional(),
+    stream: allow.flag().optional(),
+    requestId: allow.text("a text that is not empty").optional(),
+    timeoutOverride: allow.seconds().optional(),
+    topP: allow.above(0, 1, "a number above 0, up to 1").optional(),
+    topK: allow.whole(0).optional(),
+    minP: allow.number(0, 1).optional(),
+    seed: allow.whole(0).optional(),
+    stop: z
+      .union([stopText, z.array(stopText).min(1, stops).max(MAX_STOPS, stops)], stops)
+      .optional(),
+    repetitionPenalty: allow.above(0).optional(),
+    presencePenalty: allow.number(-2, 2).optional(),
+    frequencyPenalty: allow.number(-2, 2).optional(),
+    logitBias: logitBias.optional(),
+    logprobs: allow.flag().optional(),
+    topLogprobs: allow.whole(0, 20).optional(),
+    tools: z.array(tool, "a list of tools").optional(),
+    toolChoice: toolChoice.optional(),
+    responseFormat: responseFormat.optional(),
+    reasoning: z
+      .union(
+        [z.boolean(), z.enum(["low", "medium", "high"])],
+        'true, false, "low", "medium" or "high"',
+      )
+      .optional(),
+    signal: z.instanceof(AbortSignal, { error: "an AbortSignal" }).optional(),
+    providerOptions: z.strictObject({ mlx: mlxOptions.optional() }, "an object").optional(),
+  },
+  "a prompt or an object { messages }",
+);
+
+/**
+ * Checks a request and brings it into its normal form; throws a `ValidationError` that names each
+ * wrong field, its value and what is allowed.
+ * @example
+ * checkRequest("Hello").messages; // [{ role: "user", content: "Hello" }]
+ */
+export function checkRequest(input: string | LLMRequest): CheckedRequest {
+  const result = check<LLMRequest>(
+    requestSchema,
+    typeof input === "string" ? { messages: input } : input,
+  );
+  if (result.problems) {
+    const reasons = result.problems.map(describeProblem).join("; ");
+    throw new ValidationError(`The request is wrong: ${reasons}.`);
+  }
+  const { messages, stop = [], temperature = DEFAULT_TEMPERATURE, ...rest } = result.value;
+  return {
+    ...rest,
+    temperature,
+    messages: typeof messages === "string" ? [{ role: "user", content: messages }] : messages,
+    stop: typeof stop === "string" ? [stop] : stop,
+  };
+}
+
+function saysSomething({ role, content }: Message): boolean {
+  // A reply may hold nothing but calls, and a tool may have nothing to tell.
+  if (role === "assistant" || role === "tool") return true;
+  if (typeof content === "string") return content.trim() !== "";
+  return content.some((part) => part.type === "image" || part.text.trim() !== "");
+}

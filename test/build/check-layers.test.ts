@@ -1,0 +1,67 @@
+import { spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+
+const script = join(__dirname, "../../scripts/check-layers.mjs");
+let folder: string;
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "layers-"));
+  for (const name of ["native", "src"]) mkdirSync(join(folder, name));
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+function check(path: string, line: string) {
+  mkdirSync(dirname(join(folder, path)), { recursive: true });
+  writeFileSync(join(folder, path), `\n${line}\n`);
+  const { status, stderr } = spawnSync(process.execPath, [script, folder], { encoding: "utf8" });
+  return { status, stderr };
+}
+
+test.each([
+  [
+    "native/generate/generation.cpp",
+    "#include <napi.h>",
+    "only native/mlx_bridge.cpp may use N-API",
+  ],
+  ["native/nn/linear.cpp", "mlx_array x = mlx_array_new();", "only native/mlx/ may name mlx-c"],
+  ["native/weights.h", '#include "mlx/c/mlx.h"', "only native/mlx/ may name mlx-c"],
+  ["native/models/qwen3.cpp", '#include "models/llama.h"', "a model may not include another model"],
+  [
+    "native/nn/rope.h",
+    '#include "models/model.h"',
+    "native/nn/ may not include what is built on it",
+  ],
+  ["native/mlx/ops.h", '#include "nn/linear.h"', "native/mlx/ may not include what is built on it"],
+  ["src/cli/chat.ts", 'import { x } from "../client.js";', "may import only src/index.ts"],
+  [
+    "src/cli/chat.ts",
+    'const x = await import("../mlx/native.js");',
+    "may import only src/index.ts",
+  ],
+  ["src/providers/ollama.ts", 'import { x } from "./mlx.js";', "may not import another provider"],
+  [
+    "src/mlx/model.ts",
+    'import { x } from "../providers/mlx.js";',
+    "src/mlx/ may not know providers",
+  ],
+])("finds what is wrong in %s with: %s", (path, line, says) => {
+  const { status, stderr } = check(path, line);
+  expect(stderr).toContain(`${path}:2: `);
+  expect(stderr).toContain(says);
+  expect(status).toBe(1);
+});
+
+test.each([
+  ["native/mlx_bridge.cpp", "#include <napi.h>"],
+  ["native/mlx/ops.h", '#include "mlx/c/mlx.h"'],
+  ["native/models/llama.cpp", '#include "nn/linear.h"'],
+  ["native/nn/linear.cpp", "// as mlx_quantize does it"],
+  ["src/cli/chat.ts", 'import { LLMClient } from "../index.js";'],
+  ["src/cli/chat.ts", 'import { io } from "./io.js";'],
+  ["src/providers/registry.ts", 'import { mlx } from "./mlx.js";'],
+  ["src/providers/ollama.ts", 'import type { Provider } from "./provider.js";'],
+])("lets %s have: %s", (path, line) => {
+  expect(check(path, line)).toEqual({ status: 0, stderr: "" });
+});

@@ -1,0 +1,268 @@
+import { generateCommand, type GenerateOptions, runGenerate } from "../../src/cli/generate.js";
+import type { LLMConfig, LLMRequest, LLMResponse, StreamEvent } from "../../src/index.js";
+import { FakeIo } from "../helpers/fake-io.js";
+import { parseCommand } from "../helpers/parse-command.js";
+
+const mockCalls: { config: LLMConfig; request: LLMRequest; closed: boolean }[] = [];
+let mockEvents: () => AsyncGenerator<StreamEvent>;
+
+jest.mock("../../src/index.js", () => ({
+  LLMClient: class {
+    constructor(readonly config: LLMConfig) {}
+    stream(request: LLMRequest) {
+      mockCalls.push({ config: this.config, request, closed: false });
+      return mockEvents();
+    }
+    async [Symbol.asyncDispose]() {
+      mockCalls.at(-1)!.closed = true;
+    }
+  },
+}));
+
+const response = (fields: Partial<LLMResponse> = {}): LLMResponse => ({
+  content: "Hello there",
+  model: "demo",
+  finishReason: "stop",
+  responseId: "r1",
+  requestId: "q1",
+  provider: "mlx",
+  latencyMs: 12.3,
+  usage: { promptTokens: 5, completionTokens: 2, totalTokens: 7 },
+  retryCount: 0,
+  usedFallback: false,
+  attempts: [{ leg: 0, provider: "mlx", model: "demo", durationMs: 12 }],
+  timings: { firstTokenMs: 7.06, tokensPerSecond: 400 },
+  warnings: [],
+  ...fields,
+});
+
+async function* events(...texts: string[]): AsyncGenerator<StreamEvent> {
+  yield {
+    type: "start",
+    provider: "mlx",
+    model: "demo",
+    responseId: "r1",
+    requestId: "q1",
+    warnings: [],
+  };
+  for (const text of texts) yield { type: "text", text };
+  yield { type: "finish", response: response({ content: texts.join("") }) };
+}
+
+const options = (fields: Partial<GenerateOptions> = {}): GenerateOptions => ({
+  config: { model: "demo" },
+  json: false,
+  verbose: false,
+  words: ["Hello"],
+  request: {},
+  stream: true,
+  usage: false,
+  ...fields,
+});
+
+beforeEach(() => {
+  mockCalls.length = 0;
+  mockEvents = () => events("Hello", " there");
+});
+
+const parse = (args: string[]) => parseCommand<GenerateOptions>(generateCommand, args);
+
+describe("flags", () => {
+  test.each<[string[], Partial<GenerateOptions>]>([
+    [[], { words: [], stream: true, usage: false, json: false, verbose: false, config: {} }],
+    [["Tell", "me"], { words: ["Tell", "me"] }],
+    [["-"], { words: ["-"] }],
+    [["--", "-v"], { words: ["-v"], verbose: false }],
+    [
+      ["-p", "mlx", "-u", "./models", "-m", "tiny"],
+      { config: { provider: "mlx", baseUrl: "./models", model: "tiny" } },
+    ],
+    [["--timeout", "2.5", "-v", "--json"], { config: { timeout: 2.5 }, verbose: true, json: true }],
+    [["-m", "mlx:org/tiny"], { config: { provider: "mlx", model: "org/tiny" } }],
+    [["-m", "ollama:qwen3:0.6b"], { config: { provider: "ollama", model: "qwen3:0.6b" } }],
+    [["-m", "qwen3:0.6b"], { config: { model: "qwen3:0.6b" } }],
+    [["-p", "auto", "-m", "mlx:demo"], { config: { provider: "mlx", model: "demo" } }],
+    [["-t", "0"], { request: { temperature: 0 } }],
+    [["--temperature", "2", "--max-tokens", "7"], { request: { temperature: 2, maxTokens: 7 } }],
+    [["--seed", "0", "--top-p", "1", "--top-k", "0"], { request: { seed: 0, topP: 1, topK: 0 } }],
+    [
+      ["--min-p", "0.05", "--stop", "a", "--stop", "\n"],
+      { request: { minP: 0.05, stop: ["a", "\n"] } },
+    ],
+    [["--repetition-penalty", "1.1"], { request: { repetitionPenalty: 1.1 } }],
+    [
+      ["--presence-penalty", "-2", "--frequency-penalty", "2"],
+      { request: { presencePenalty: -2, frequencyPenalty: 2 } },
+    ],
+    [["--raw"], { request: { providerOptions: { mlx: { raw: true } } } }],
+    [
+      ["--xtc-probability", "0.5", "--xtc-threshold", "0.1"],
+      { request: { providerOptions: { mlx: { xtcProbability: 0.5, xtcThreshold: 0.1 } } } },
+    ],
+    [["--json", "--top-logprobs", "3"], { request: { topLogprobs: 3 } }],
+    [["--json", "--logprobs"], { request: { logprobs: true } }],
+    [["--system", "Be brief."], { system: "Be brief.", request: {} }],
+    [["--no-stream", "--usage"], { stream: false, usage: true }],
+  ])("%j", async (args, expected) => {
+    const { options: parsed, refusal } = await parse(args);
+    expect(refusal).toBe("");
+    expect(parsed).toMatchObject(expected);
+    if (expected.config) expect(parsed?.config).toEqual(expected.config);
+    if (expected.request) expect(parsed?.request).toEqual(expected.request);
+  });
+
+  test.each([
+    [["-t", "3"], "argument '3' is invalid. --temperature must be a number from 0 to 2."],
+    [["-t", "-0.1"], "argument '-0.1' is invalid. --temperature must be a number from 0 to 2."],
+    [["-t", "warm"], "argument 'warm' is invalid. --temperature must be a number from 0 to 2."],
+    [["-t", ""], "--temperature must be a number from 0 to 2."],
+    [
+      ["--max-tokens", "0"],
+      "argument '0' is invalid. --max-tokens must be a whole number, 1 or more.",
+    ],
+    [["--max-tokens", "1.5"], "--max-tokens must be a whole number, 1 or more."],
+    [["--max-tokens"], "argument missing"],
+    [["--seed", "-1"], "--seed must be a whole number, 0 or more."],
+    [["--top-p", "0"], "--top-p must be a number above 0, up to 1."],
+    [["--top-k", "Infinity"], "--top-k must be a whole number, 0 or more."],
+    [["--min-p", "1.1"], "--min-p must be a number from 0 to 1."],
+    [["--repetition-penalty", "0"], "--repetition-penalty must be a number above 0."],
+    [["--presence-penalty", "-2.1"], "--presence-penalty must be a number from -2 to 2."],
+    [["--frequency-penalty", "3"], "--frequency-penalty must be a number from -2 to 2."],
+    [["--top-logprobs", "21", "--json"], "--top-logprobs must be a whole number from 0 to 20."],
+    [["--timeout", "0"], "--timeout must be a number above 0."],
+    [["--stop", ""], "--stop must not be empty."],
+    [["--logprobs"], "need --json"],
+    [["-p", "gpt"], "Allowed choices are mlx, ollama, lmstudio, auto."],
+    [["-p", "ollama", "-m", "mlx:demo"], "name two providers"],
+    [["--raw", "--system", "x"], "cannot be used with option '--system <text>'"],
+    [["--temprature", "1"], "unknown option '--temprature'\n(Did you mean --temperature?)"],
+  ])("%j is refused", async (args, reason) => {
+    const { options: parsed, refusal } = await parse(args);
+    expect(parsed).toBeUndefined();
+    expect(refusal).toContain(reason);
+  });
+});
+
+describe("prompt", () => {
+  test.each<[string[], string | undefined, string]>([
+    [["What", "is", "this?"], undefined, "What is this?"],
+    [[], "piped\n", "piped"],
+    [["Explain:"], "line 1\nline 2\n\n", "line 1\nline 2\n\nExplain:"],
+    [["Explain", "-"], "piped", "piped\n\nExplain"],
+    [["Hello"], "", "Hello"],
+    [["Hello"], "\n", "Hello"],
+    [[], "  indented\r\n", "  indented"],
+  ])("words %j with stdin %j ask %j", async (words, stdin, expected) => {
+    await runGenerate(options({ words }), new FakeIo({ stdin }));
+    expect(mockCalls[0]?.request.messages).toEqual([{ role: "user", content: expected }]);
+  });
+
+  test.each<[string[], string | undefined, string]>([
+    [[], undefined, "There is no prompt."],
+    [[""], undefined, "The prompt is empty."],
+    [["  "], undefined, "The prompt is empty."],
+    [[], "", "The prompt is empty."],
+    [[" "], " \n", "The prompt is empty."],
+  ])("words %j with stdin %j are refused", async (words, stdin, message) => {
+    const result = runGenerate(options({ words }), new FakeIo({ stdin }));
+    await expect(result).rejects.toMatchObject({ name: "UsageError", message });
+    expect(mockCalls).toEqual([]);
+  });
+
+  test("the system message comes first", async () => {
+    await runGenerate(options({ system: "Be brief." }), new FakeIo());
+    expect(mockCalls[0]?.request.messages).toEqual([
+      { role: "system", content: "Be brief." },
+      { role: "user", content: "Hello" },
+    ]);
+  });
+});
+
+describe("output", () => {
+  test("content goes to stdout as it comes, and ends with a line break", async () => {
+    const io = new FakeIo();
+    await runGenerate(options(), io);
+    expect(io.stdout.text).toBe("Hello there\n");
+    expect(io.stderr.text).toBe("");
+    expect(mockCalls[0]?.closed).toBe(true);
+  });
+
+  test("a line break of the model is not doubled", async () => {
+    for (const stream of [true, false]) {
+      mockEvents = () => events("Hello\n");
+      const io = new FakeIo();
+      await runGenerate(options({ stream }), io);
+      expect(io.stdout.text).toBe("Hello\n");
+    }
+  });
+
+  test("without streaming the same content comes at once", async () => {
+    const io = new FakeIo();
+    const writes = jest.spyOn(io.stdout, "write");
+    await runGenerate(options({ stream: false }), io);
+    expect(writes.mock.calls).toEqual([["Hello there\n"]]);
+  });
+
+  test("an empty answer prints nothing", async () => {
+    mockEvents = () => events();
+    const io = new FakeIo();
+    await runGenerate(options(), io);
+    expect(io.stdout.text).toBe("");
+  });
+
+  test("--json prints the response and nothing else", async () => {
+    const io = new FakeIo();
+    await runGenerate(options({ json: true }), io);
+    expect(JSON.parse(io.stdout.text)).toEqual(response());
+    expect(io.stderr.text).toBe("");
+  });
+
+  test("reasoning and warnings go to stderr", async () => {
+    mockEvents = async function* () {
+      yield { type: "reasoning", text: "Hmm." };
+      yield { type: "text", text: "Yes." };
+      yield { type: "finish", response: response({ warnings: ["seed was ignored"] }) };
+    };
+    const io = new FakeIo();
+    await runGenerate(options(), io);
+    expect(io.stdout.text).toBe("Yes.\n");
+    expect(io.stderr.text).toBe("Hmm.warning: seed was ignored\n");
+  });
+
+  test("--usage tells the token counts", async () => {
+    const io = new FakeIo();
+    await runGenerate(options({ usage: true }), io);
+    expect(io.stderr.text).toBe("usage: 5 prompt tokens, 2 completion tokens, 7 in total\n");
+  });
+
+  test("--verbose tells model, times and attempts", async () => {
+    const io = new FakeIo();
+    await runGenerate(options({ verbose: true }), io);
+    expect(io.stdout.text).toBe("Hello there\n");
+    expect(io.stderr.text).toBe(
+      "usage: 5 prompt tokens, 2 completion tokens, 7 in total\n" +
+        "model: demo (mlx), finished by stop\n" +
+        "time: 12 ms, 7.1 ms to the first token, 400 tokens/s\n" +
+        "attempt 1: mlx demo: ok, 12 ms\n",
+    );
+  });
+
+  test("on a terminal a waiting note shows until the first text", async () => {
+    const io = new FakeIo({ isTTY: true });
+    await runGenerate(options(), io);
+    expect(io.stderr.text).toBe("Waiting for the model…\r\x1b[K");
+    expect(io.stdout.text).toBe("Hello there\n");
+  });
+
+  test("a failure in the middle keeps the text, ends its line and closes the client", async () => {
+    mockEvents = async function* () {
+      yield { type: "text", text: "Hel" };
+      throw new Error("broken");
+    };
+    const io = new FakeIo();
+    await expect(runGenerate(options(), io)).rejects.toThrow("broken");
+    expect(io.stdout.text).toBe("Hel\n");
+    expect(mockCalls[0]?.closed).toBe(true);
+  });
+});

@@ -1,0 +1,320 @@
+import { execFile } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { cp, rm, symlink } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import {
+  AbortError,
+  ConfigurationError,
+  LLMClient,
+  type LLMConfig,
+  LLMError,
+  type LLMRequest,
+  type StreamEvent,
+  TimeoutError,
+  ValidationError,
+} from "../src/index.js";
+import { failureOf } from "./contracts/provider-contract.js";
+import { describeNative } from "./helpers/native.js";
+import { makeTalkingModel } from "./helpers/talking-model.js";
+
+const places = mkdtempSync(join(tmpdir(), "client-"));
+const entry = fileURLToPath(new URL("../dist/index.js", import.meta.url));
+const unhandled: unknown[] = [];
+const noteUnhandled = (reason: unknown) => unhandled.push(reason);
+
+beforeAll(async () => {
+  process.on("unhandledRejection", noteUnhandled);
+  await makeTalkingModel(join(places, "parrot"));
+  await makeTalkingModel(join(places, "wide"), { max_position_embeddings: 30_000 });
+});
+afterAll(async () => {
+  rmSync(places, { recursive: true });
+  await sleep(20);
+  process.off("unhandledRejection", noteUnhandled);
+  expect(unhandled).toEqual([]);
+});
+
+const settings: LLMConfig = { provider: "mlx", baseUrl: places, model: "parrot" };
+/** Takes seconds to read. */
+const slowRequest = { model: "wide", messages: "x".repeat(29_000) };
+
+async function textOf(events: AsyncIterable<StreamEvent>): Promise<string> {
+  let text = "";
+  for await (const event of events) if (event.type === "text") text += event.text;
+  return text;
+}
+
+/** Runs a module in a process of its own and gives back what it printed. */
+async function runCode(code: string): Promise<string> {
+  const args = ["--input-type=module", "--eval", code];
+  return (await promisify(execFile)(process.execPath, args, { timeout: 30_000 })).stdout;
+}
+
+test("a wrong configuration is refused by the constructor", () => {
+  expect(() => new LLMClient({ timeout: -1 })).toThrow(ConfigurationError);
+  expect(() => new LLMClient({ provider: "ollama" })).toThrow("not available in this version");
+});
+
+test("a wrong request fails the call, not the client", async () => {
+  await using client = new LLMClient(settings);
+  const wrong = { messages: "Hi", temperature: 3 };
+  expect(await failureOf(client.generate(wrong))).toBeInstanceOf(ValidationError);
+  expect(await failureOf(textOf(client.stream(wrong)))).toBeInstanceOf(ValidationError);
+  expect(await failureOf(client.generate(5 as unknown as string))).toBeInstanceOf(ValidationError);
+});
+
+describeNative("a client", () => {
+  let client: LLMClient;
+  beforeEach(() => {
+    client = new LLMClient(settings);
+  });
+  afterEach(() => client.close());
+
+  describe("generating", () => {
+    test("takes a string or a request", async () => {
+      const { content, model, provider } = await client.generate("Hi");
+      expect(content).not.toBe("");
+      expect({ model, provider }).toEqual({ model: "parrot", provider: "mlx" });
+      const messages = [{ role: "user" as const, content: "Hi" }];
+      const short = await client.generate({ messages, maxTokens: 3, requestId: "mine" });
+      expect(short).toMatchObject({ requestId: "mine", usage: { completionTokens: 3 } });
+    });
+
+    test("gives the same text streamed and whole", async () => {
+      const request = { messages: "Hi", temperature: 0, maxTokens: 30 };
+      const whole = await client.generate(request);
+      const streamed = client.stream(request);
+      expect(await textOf(streamed)).toBe(whole.content);
+      expect((await streamed.response).content).toBe(whole.content);
+    });
+
+    test("gives the stream if the request says so", async () => {
+      const stream = client.generate({ messages: "Hi", maxTokens: 5, stream: true });
+      const text = await textOf(stream);
+      expect(text).toBe((await stream.response).content);
+    });
+
+    test("measures times", async () => {
+      const { latencyMs, timings } = await client.generate({ messages: "Hi", maxTokens: 30 });
+      expect(timings.firstTokenMs).toBeGreaterThan(0);
+      expect(timings.firstTokenMs).toBeLessThanOrEqual(latencyMs);
+      expect(timings.promptTokensPerSecond).toBeGreaterThan(0);
+      expect(timings.tokensPerSecond).toBeGreaterThan(0);
+    });
+
+    test("answers with the demo model, and says so, where none is named", async () => {
+      await using unnamed = new LLMClient({ provider: "mlx" });
+      const response = await unnamed.generate({ messages: "Hello", temperature: 0 });
+      expect(response.model).toBe("demo");
+      expect(response.warnings).toEqual([expect.stringContaining("demo")]);
+    });
+
+    test("reads MLX_MODEL_PATH", async () => {
+      process.env.MLX_MODEL_PATH = join(places, "parrot");
+      await using other = new LLMClient();
+      delete process.env.MLX_MODEL_PATH;
+      const { model } = await other.generate({ messages: "Hi", maxTokens: 1 });
+      expect(model).toBe(join(places, "parrot"));
+    });
+  });
+
+  describe("failing", () => {
+    test("tells the request and what was tried", async () => {
+      const request = { messages: "Hi", model: "nobody/has-this", requestId: "mine" };
+      const failure = await failureOf(client.generate(request));
+      expect(failure).toMatchObject({
+        requestId: "mine",
+        provider: "mlx",
+        code: "model_not_found",
+      });
+      expect(failure.attempts).toEqual([
+        {
+          leg: 0,
+          provider: "mlx",
+          model: "nobody/has-this",
+          code: "model_not_found",
+          durationMs: expect.any(Number),
+        },
+      ]);
+    });
+
+    test("leaves no rejection behind when nobody waits for the response", async () => {
+      const stream = client.stream({ messages: "Hi", model: "nobody/has-this" });
+      void stream.response;
+      await sleep(100);
+      for await (const _ of client.stream("Hi")) break;
+      await sleep(20);
+      expect(unhandled).toEqual([]);
+    });
+  });
+
+  describe("limits", () => {
+    test("no first token within the time is a TimeoutError", async () => {
+      await client.generate({ messages: "Hi", model: "wide", maxTokens: 1 });
+      const failure = await failureOf(client.generate({ ...slowRequest, timeoutOverride: 0.1 }));
+      expect(failure).toBeInstanceOf(TimeoutError);
+      expect(failure).toMatchObject({ code: "first_content_timeout", provider: "mlx" });
+    });
+
+    test("the deadline ends a reply and keeps its text", async () => {
+      await using hurried = new LLMClient({ ...settings, model: "wide", deadline: 0.5 });
+      const failure = await failureOf(hurried.generate("Tell me a story."));
+      expect(failure).toMatchObject({ name: "TimeoutError", code: "deadline_exceeded" });
+      expect(failure.partial).not.toBe("");
+    });
+  });
+
+  describe("aborting", () => {
+    const abortAfter = (milliseconds: number, request: Omit<LLMRequest, "stream">) => {
+      const signal = AbortSignal.timeout(milliseconds);
+      return failureOf(client.generate({ ...request, signal }));
+    };
+
+    test("works before the start, while loading, reading and writing", async () => {
+      for (const milliseconds of [0, 1, 3, 30, 300]) {
+        const failure = await abortAfter(milliseconds, slowRequest);
+        expect(failure).toBeInstanceOf(AbortError);
+      }
+      const story = { messages: "Tell me a story.", model: "wide" };
+      expect((await abortAfter(300, story)).partial).not.toBe("");
+      expect((await client.generate({ messages: "Hi", maxTokens: 2 })).finishReason).toBe("length");
+    });
+
+    test("does not gather listeners on a signal that outlives the calls", async () => {
+      const { signal } = new AbortController();
+      const added = jest.spyOn(signal, "addEventListener");
+      const removed = jest.spyOn(signal, "removeEventListener");
+      await client.generate({ messages: "Hi", maxTokens: 2, signal });
+      await sleep(0);
+      expect(added).toHaveBeenCalled();
+      expect(removed).toHaveBeenCalledTimes(added.mock.calls.length);
+    });
+  });
+
+  describe("closing", () => {
+    test("ends what is under way", async () => {
+      const story = failureOf(client.generate({ messages: "Tell me a story.", model: "wide" }));
+      const reading = failureOf(client.generate(slowRequest));
+      await sleep(200);
+      await client.close();
+      expect(await story).toMatchObject({ name: "AbortError", code: "closed" });
+      expect(await reading).toMatchObject({ name: "AbortError", code: "closed" });
+    });
+
+    test("makes every later use fail, and may be repeated", async () => {
+      await client.close();
+      await client.close();
+      for (const use of ["generate", "listModels", "health"] as const) {
+        const failure = await failureOf(Promise.resolve(client[use]("Hi" as never)));
+        expect(failure).toMatchObject({ name: "AbortError", code: "closed" });
+      }
+    });
+
+    test("happens at the end of an await using block", async () => {
+      let outside: LLMClient;
+      {
+        await using inside = new LLMClient(settings);
+        outside = inside;
+      }
+      expect(await failureOf(outside.generate("Hi"))).toMatchObject({ code: "closed" });
+    });
+  });
+
+  describe("listing models", () => {
+    const names = async (options?: { useCache?: boolean }) =>
+      (await client.listModels(options))
+        .filter(({ path }) => path?.startsWith(places))
+        .map(({ id }) => id);
+
+    test("remembers the list until it is told otherwise", async () => {
+      expect(await names()).toEqual(["parrot", "wide"]);
+      await makeTalkingModel(join(places, "new"));
+      expect(await names()).toEqual(["parrot", "wide"]);
+      expect(await names({ useCache: false })).toEqual(["new", "parrot", "wide"]);
+      await rm(join(places, "new"), { recursive: true });
+      client.invalidateCache();
+      expect(await names()).toEqual(["parrot", "wide"]);
+    });
+  });
+
+  test("health reports on the provider", async () => {
+    expect(await client.health()).toMatchObject({
+      healthy: true,
+      providers: [{ provider: "mlx", model: "parrot", healthy: true }],
+    });
+    expect(await client.healthCheck()).toBe(true);
+    await using broken = new LLMClient({ ...settings, model: "nobody/has-this" });
+    expect(await broken.healthCheck()).toBe(false);
+  });
+
+  test("fifty generations at once all come to their end", async () => {
+    const replies = await Promise.all(
+      Array.from({ length: 50 }, () => client.generate({ messages: "Hi", maxTokens: 8 })),
+    );
+    expect(replies.map(({ usage }) => usage.completionTokens)).toEqual(Array(50).fill(8));
+  });
+
+  describe("a process", () => {
+    const run = (script: string) =>
+      runCode(`import { LLMClient } from ${JSON.stringify(entry)};
+        const client = new LLMClient(${JSON.stringify(settings)});
+        ${script}`);
+
+    test("ends by itself after close", async () => {
+      const script = `await client.generate({ messages: "Hi", maxTokens: 3 });
+        await client.close(); console.log("done");`;
+      expect(await run(script)).toBe("done\n");
+    });
+
+    test("ends by itself without close once nothing is under way", async () => {
+      const script = `await client.generate({ messages: "Hi", maxTokens: 3 }); console.log("done");`;
+      expect(await run(script)).toBe("done\n");
+    });
+
+    test("stays alive while a reply is under way", async () => {
+      const script = `client.generate("Hi").then(({ finishReason }) => console.log(finishReason));`;
+      expect(await run(script)).toBe("length\n");
+    });
+
+    test("ends although a stream was left lying", async () => {
+      const script = `const events = client.stream("Hi")[Symbol.asyncIterator]();
+        await events.next(); await events.next(); console.log("left");`;
+      expect(await run(script)).toBe("left\n");
+    });
+
+    test("does not load the addon before it is needed", async () => {
+      const script = `console.log(process.report.getReport().sharedObjects.some((file) =>
+        file.endsWith("mlx-llm-client.node")));`;
+      expect(await run(script)).toBe("false\n");
+    });
+  });
+});
+
+test("without the addon a client says why it cannot generate, and still lists models", async () => {
+  const copy = join(places, "copy");
+  await cp(join(entry, ".."), join(copy, "dist"), { recursive: true });
+  await cp(join(entry, "../../package.json"), join(copy, "package.json"));
+  await symlink(join(entry, "../../node_modules"), join(copy, "node_modules"));
+  const code = `import { LLMClient } from ${JSON.stringify(join(copy, "dist", "index.js"))};
+    const client = new LLMClient(${JSON.stringify(settings)});
+    const { name, code, hint } = await client.generate("Hi").catch((error) => error.toJSON());
+    const health = await client.health();
+    const models = await client.listModels();
+    console.log(JSON.stringify({ name, code, hint, health, models }));`;
+  const report = JSON.parse(await runCode(code));
+  expect(report).toMatchObject({
+    name: "ProviderUnavailableError",
+    code: "provider_unavailable",
+    hint: expect.stringContaining("npm"),
+    health: { healthy: false, providers: [{ reachable: false, code: "provider_unavailable" }] },
+  });
+  expect(report.models).toContainEqual(expect.objectContaining({ id: "parrot" }));
+});
+
+test("errors of the package are known by LLMError.is", async () => {
+  expect(LLMError.is(await failureOf(new LLMClient(settings).generate("")))).toBe(true);
+});

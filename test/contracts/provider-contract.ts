@@ -1,0 +1,288 @@
+import { randomUUID } from "node:crypto";
+import {
+  AbortError,
+  ContextLengthError,
+  LLMError,
+  ModelNotFoundError,
+  TimeoutError,
+  ValidationError,
+} from "../../src/errors.js";
+import type { CallContext, OptionalFeature, Provider } from "../../src/providers/provider.js";
+import { checkRequest } from "../../src/request.js";
+import type { LLMRequest, LLMResponse, StreamEvent } from "../../src/types.js";
+
+/** What the suite needs to know of a provider. */
+export interface ProviderContract {
+  /** A fresh provider whose default model can chat. */
+  create(): Provider | Promise<Provider>;
+  /** A request that is answered with some sentences, so that it can be cut short. */
+  longRequest: LLMRequest;
+  /** A prompt that is longer than the context; absent where there is no such limit. */
+  overlongPrompt?: string;
+  /** What this provider cannot do, with the reason; its tests are skipped by name. */
+  skip?: Partial<Record<"deterministic" | "concurrent" | "logprobs" | "seed" | "stop", string>>;
+}
+
+/** Requests that use exactly one feature. */
+const FEATURE_REQUESTS: Record<OptionalFeature, Partial<LLMRequest>> = {
+  images: {
+    messages: [{ role: "user", content: [{ type: "image", image: "data:image/png;base64,AA==" }] }],
+  },
+  tools: { tools: [{ type: "function", function: { name: "look" } }] },
+  responseFormat: { responseFormat: { type: "json_object" } },
+  reasoning: { reasoning: true },
+  stop: { stop: "\n" },
+  seed: { seed: 1 },
+  topP: { topP: 0.9 },
+  topK: { topK: 5 },
+  minP: { minP: 0.1 },
+  repetitionPenalty: { repetitionPenalty: 1.1 },
+  presencePenalty: { presencePenalty: 0.1 },
+  frequencyPenalty: { frequencyPenalty: 0.1 },
+  logitBias: { logitBias: { 1: 1 } },
+  logprobs: { logprobs: true },
+};
+
+/** Describes what every provider must do; call it once in the tests of each. */
+export function describeProviderContract(contract: ProviderContract): void {
+  const { skip = {}, longRequest } = contract;
+  let provider: Provider;
+  const testUnless = (feature: keyof typeof skip) => (title: string, body: () => Promise<void>) => {
+    const reason = skip[feature];
+    if (reason === undefined) test(title, body);
+    else test.skip(`${title} (not here: ${reason})`, body);
+  };
+  const run = (request: LLMRequest, context?: CallContext) => collect(provider, request, context);
+
+  beforeAll(async () => {
+    provider = await contract.create();
+  });
+  afterAll(() => provider.close());
+
+  describe("a stream", () => {
+    test("has one start, then text, then one finish with all of the text", async () => {
+      const { events, response } = await run({ ...longRequest, maxTokens: 20 });
+      const types = events.map(({ type }) => type);
+      expect(types[0]).toBe("start");
+      expect(types.at(-1)).toBe("finish");
+      expect(new Set(types.slice(1, -1))).toEqual(new Set(["text"]));
+      expect(textOf(events)).toBe(response.content);
+      expect(events.every((event) => event.type !== "text" || event.text !== "")).toBe(true);
+    });
+
+    test("tells who answers before the first text, and the same at the end", async () => {
+      const context = newContext();
+      const { events, response } = await run({ ...longRequest, maxTokens: 4 }, context);
+      const { requestId, responseId } = context;
+      const start = { type: "start", provider: provider.name, requestId, responseId };
+      expect(events[0]).toMatchObject(start);
+      const { type: _type, ...ids } = start;
+      expect(response).toMatchObject(ids);
+      expect(response.model).toBe((events[0] as { model: string }).model);
+      expect(response.attempts).toMatchObject([{ leg: 0, provider: provider.name, phase: "done" }]);
+      expect(response).toMatchObject({ retryCount: 0, usedFallback: false, warnings: [] });
+      expect(response.latencyMs).toBeGreaterThan(0);
+    });
+
+    test("stops after maxTokens and counts the tokens", async () => {
+      const { response } = await run({ ...longRequest, maxTokens: 5 });
+      expect(response.finishReason).toBe("length");
+      const { promptTokens, completionTokens, totalTokens } = response.usage;
+      expect(completionTokens).toBe(5);
+      expect(promptTokens).toBeGreaterThan(0);
+      expect(totalTokens).toBe(promptTokens! + 5);
+    });
+  });
+
+  describe("options", () => {
+    testUnless("deterministic")("temperature 0 gives the same reply again", async () => {
+      const request = { ...longRequest, temperature: 0, maxTokens: 20 };
+      const first = await run(request);
+      expect((await run(request)).response.content).toBe(first.response.content);
+    });
+
+    testUnless("seed")("the same seed gives the same reply, another seed another one", async () => {
+      const reply = async (seed: number) =>
+        (await run({ ...longRequest, temperature: 1.5, maxTokens: 20, seed })).response.content;
+      expect(await reply(7)).toBe(await reply(7));
+      expect(await reply(8)).not.toBe(await reply(7));
+    });
+
+    testUnless("stop")("a stop text ends the reply and is left out", async () => {
+      const request = { ...longRequest, temperature: 0, maxTokens: 30 };
+      const { content } = (await run(request)).response;
+      // From the middle of the reply, and most likely across a border of tokens.
+      const stop = content.slice(content.length / 2 - 2, content.length / 2 + 2);
+      const { response } = await run({ ...request, stop: ["never said \u{1f409}", stop] });
+      expect(response.content).toBe(content.slice(0, content.indexOf(stop)));
+      expect(response.finishReason).toBe("stop");
+    });
+
+    testUnless("logprobs")("logprobs come for each token, best alternatives first", async () => {
+      const request = { ...longRequest, temperature: 0, maxTokens: 6, topLogprobs: 3 };
+      const { logprobs } = (await run(request)).response;
+      expect(logprobs).toHaveLength(6);
+      for (const { token, logprob, topLogprobs } of logprobs!) {
+        expect(logprob).toBeLessThanOrEqual(0);
+        expect(topLogprobs).toHaveLength(3);
+        expect(topLogprobs[0]).toMatchObject({ token });
+        const values = topLogprobs.map((alternative) => alternative.logprob);
+        expect(values).toEqual([...values].sort((a, b) => b - a));
+      }
+    });
+
+    test.each(Object.entries(FEATURE_REQUESTS))(
+      "%s is honoured, refused by name, or left out with a warning",
+      async (feature, fields) => {
+        const request = { ...longRequest, maxTokens: 2, ...fields };
+        if (provider.capabilities.has(feature as OptionalFeature)) {
+          expect((await run(request)).response.warnings).toEqual([]);
+          return;
+        }
+        const outcome = await run(request).catch((error: unknown) => error);
+        if (outcome instanceof ValidationError) {
+          expect(outcome).toMatchObject({ code: "unsupported", provider: provider.name });
+          expect(outcome.message).toContain(feature);
+        } else {
+          const { response } = outcome as { response: LLMResponse };
+          expect(response.warnings).toEqual([expect.stringContaining(feature)]);
+        }
+      },
+    );
+  });
+
+  describe("aborting", () => {
+    test("before the start fails at once", async () => {
+      const failure = await failureOf(run(longRequest, newContext(AbortSignal.abort())));
+      expect(failure).toBeInstanceOf(AbortError);
+      expect(failure).toMatchObject({ code: "aborted", provider: provider.name });
+      expect(failure.partial).toBeUndefined();
+    });
+
+    test("after the first text fails with that text", async () => {
+      const controller = new AbortController();
+      const context = newContext(controller.signal);
+      let text = "";
+      const reading = async () => {
+        for await (const event of provider.stream(checkRequest(longRequest), context)) {
+          if (event.type !== "text") continue;
+          text += event.text;
+          controller.abort(new Error("enough"));
+        }
+      };
+      const failure = await failureOf(reading());
+      expect(failure).toBeInstanceOf(AbortError);
+      expect(failure.partial).toBe(text);
+      expect(failure.cause).toEqual(new Error("enough"));
+    });
+
+    test("with an error of this package fails with that error", async () => {
+      const signal = AbortSignal.abort(new TimeoutError("Too late.", { code: "idle_timeout" }));
+      const failure = await failureOf(run(longRequest, newContext(signal)));
+      expect(failure).toBeInstanceOf(TimeoutError);
+      expect(failure).toMatchObject({ code: "idle_timeout", provider: provider.name });
+    });
+
+    test("one call leaves the others alone", async () => {
+      const controller = new AbortController();
+      const aborting = async () => {
+        const context = newContext(controller.signal);
+        for await (const event of provider.stream(checkRequest(longRequest), context)) {
+          if (event.type === "text") controller.abort();
+        }
+      };
+      const other = run({ ...longRequest, maxTokens: 20 });
+      expect(await failureOf(aborting())).toBeInstanceOf(AbortError);
+      expect((await other).response.finishReason).toBe("length");
+    });
+  });
+
+  test("leaving the loop leaves the provider usable", async () => {
+    for await (const event of provider.stream(checkRequest(longRequest), newContext())) {
+      if (event.type === "text") break;
+    }
+    expect((await run({ ...longRequest, maxTokens: 2 })).response.finishReason).toBe("length");
+  });
+
+  testUnless("concurrent")("calls at the same time do not disturb each other", async () => {
+    const request = { ...longRequest, temperature: 0, maxTokens: 12 };
+    const alone = (await run(request)).response.content;
+    const together = await Promise.all(Array.from({ length: 8 }, () => run(request)));
+    expect(together.map(({ response }) => response.content)).toEqual(Array(8).fill(alone));
+  });
+
+  test("an unknown model is a ModelNotFoundError that names it", async () => {
+    const failure = await failureOf(run({ ...longRequest, model: "nobody/has-this" }));
+    expect(failure).toBeInstanceOf(ModelNotFoundError);
+    expect(failure).toMatchObject({ model: "nobody/has-this", provider: provider.name });
+    expect(failure.message).toContain("nobody/has-this");
+  });
+
+  (contract.overlongPrompt ? test : test.skip)(
+    "a prompt beyond the context is refused with both counts",
+    async () => {
+      const failure = await failureOf(run({ messages: contract.overlongPrompt! }));
+      expect(failure).toBeInstanceOf(ContextLengthError);
+      expect(failure.message).toMatch(/\d+ tokens.*\d+/);
+    },
+  );
+
+  test("models are listed with the provider's name", async () => {
+    const models = await provider.listModels({ signal: newContext().signal });
+    expect(models.length).toBeGreaterThan(0);
+    for (const model of models) {
+      expect(model).toMatchObject({ provider: provider.name, object: "model" });
+      expect(model.id).not.toBe("");
+    }
+  });
+
+  test("health tells that the default model works", async () => {
+    const health = await provider.health({ signal: newContext().signal });
+    expect(health).toMatchObject({ provider: provider.name, healthy: true, reachable: true });
+    expect(health.latencyMs).toBeGreaterThan(0);
+  });
+
+  test("health reports an abort instead of throwing", async () => {
+    const health = await provider.health({ signal: AbortSignal.abort() });
+    expect(health).toMatchObject({ healthy: false, code: "aborted" });
+  });
+
+  test("closing twice is fine", async () => {
+    const other = await contract.create();
+    await other.close();
+    await other.close();
+  });
+}
+
+/** Runs a whole request and gives back its events and response. */
+export async function collect(
+  provider: Provider,
+  request: LLMRequest,
+  context: CallContext = newContext(),
+): Promise<{ events: StreamEvent[]; response: LLMResponse }> {
+  const events: StreamEvent[] = [];
+  for await (const event of provider.stream(checkRequest(request), context)) events.push(event);
+  const finishes = events.flatMap((event) => (event.type === "finish" ? [event.response] : []));
+  expect(finishes).toHaveLength(1);
+  return { events, response: finishes[0]! };
+}
+
+/** The error that a promise rejects with, which must be one of this package. */
+export async function failureOf(promise: Promise<unknown>): Promise<LLMError> {
+  const error = await promise.then(
+    () => new Error("It did not fail."),
+    (reason: unknown) => reason,
+  );
+  if (!LLMError.is(error)) throw error;
+  return error;
+}
+
+/** The context of a call that nothing aborts unless `signal` does. */
+export function newContext(signal = new AbortController().signal): CallContext {
+  const startedAt = performance.now();
+  return { signal, requestId: randomUUID(), responseId: randomUUID(), startedAt };
+}
+
+function textOf(events: StreamEvent[]): string {
+  return events.map((event) => (event.type === "text" ? event.text : "")).join("");
+}

@@ -1,0 +1,27 @@
+import type { Io, Output } from "../../src/cli/io.js";
+
+/** Streams that keep what a command writes. */
+export class FakeIo implements Io {
+  readonly stdout = new FakeOutput();
+  readonly stderr = new FakeOutput();
+  readonly abort = new AbortController();
+  readonly signal = this.abort.signal;
+  readonly stdin;
+
+  constructor({ stdin, isTTY = false }: { stdin?: string; isTTY?: boolean } = {}) {
+    this.stdin = { piped: stdin !== undefined, read: async () => stdin ?? "" };
+    this.stdout.isTTY = isTTY;
+    this.stderr.isTTY = isTTY;
+  }
+}
+
+class FakeOutput implements Output {
+  isTTY = false;
+  text = "";
+  bold = (text: string) => text;
+  dim = (text: string) => text;
+
+  async write(text: string): Promise<void> {
+    this.text += text;
+  }
+}

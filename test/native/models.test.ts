@@ -1,0 +1,113 @@
+import { readdirSync } from "node:fs";
+import type { NativeModel } from "../../src/mlx/native-types.js";
+import {
+  fixtureFolder,
+  generateAll,
+  largestDifference,
+  loadFolder,
+  modelsFolder,
+  readGolden,
+} from "../helpers/model-fixtures.js";
+import { describeNative } from "../helpers/native.js";
+
+/**
+ * How far logits may lie from mlx-lm's. Quantized weights unpack to the same float32 values on
+ * both sides, so they are as exact as dense ones. Half precisions round each activation, and may
+ * do so in another order: theirs are a few units in the last place of the largest logits.
+ */
+const exact = 1e-4;
+const float16 = 0.02;
+const bfloat16 = 0.13;
+
+const fixtures: [name: string, tolerance: number][] = [
+  ["gemma3_text", exact],
+  ["gemma3_text-bfloat16", bfloat16],
+  ["gemma3_text-untied", exact],
+  ["llama", exact],
+  ["llama-bfloat16", bfloat16],
+  ["llama-bias", exact],
+  ["llama-float16", float16],
+  ["llama-rope-linear", exact],
+  ["llama-rope-llama3", exact],
+  ["llama-sharded", exact],
+  ["mistral", exact],
+  ["quantized-affine-2", exact],
+  ["quantized-affine-3", exact],
+  ["quantized-affine-4", exact],
+  ["quantized-affine-5", exact],
+  ["quantized-affine-6", exact],
+  ["quantized-affine-8", exact],
+  ["quantized-bfloat16", bfloat16],
+  ["quantized-mixed", exact],
+  ["quantized-mxfp4", exact],
+  ["quantized-mxfp8", exact],
+  ["quantized-nvfp4", exact],
+  ["quantized-unnamed", exact],
+  ["qwen2", exact],
+  ["qwen3", exact],
+  ["qwen3-bfloat16", bfloat16],
+  ["qwen3-untied", exact],
+];
+
+test("every fixture is in the table", () => {
+  expect(fixtures.map(([name]) => name)).toEqual(readdirSync(modelsFolder).sort());
+});
+
+describeNative("a model computes what mlx-lm does", (addon) => {
+  describe.each(fixtures)("%s", (name, tolerance) => {
+    const golden = readGolden(name);
+    let model: NativeModel;
+
+    beforeAll(async () => {
+      model = await loadFolder(addon, fixtureFolder(name));
+    });
+    afterAll(() => model.close());
+
+    async function logitsInChunks(size: number): Promise<number[]> {
+      const session = model.session();
+      const logits: number[] = [];
+      for (let start = 0; start < golden.prompt.length; start += size) {
+        logits.push(...(await session.logits(golden.prompt.slice(start, start + size))));
+      }
+      session.close();
+      return logits;
+    }
+
+    test.each([
+      ["read at once", golden.prompt.length],
+      ["read in chunks", 7],
+      ["read token by token", 1],
+    ])("logits of a prompt %s", async (_, size) => {
+      expect(largestDifference(await logitsInChunks(size), golden.logits)).toBeLessThan(tolerance);
+    });
+
+    test.each([2048, 7, 1])(
+      "greedy reply after prefill in steps of %d",
+      async (prefillStepSize) => {
+        const { tokens, stats } = await generateAll(model, golden.prompt, {
+          maxTokens: golden.greedy.length,
+          prefillStepSize,
+        });
+        expect(tokens).toEqual(golden.greedy);
+        expect(stats).toMatchObject({
+          finishReason: "length",
+          promptTokens: golden.prompt.length,
+          completionTokens: golden.greedy.length,
+        });
+      },
+    );
+
+    test("logits, then a reply in the same timeline", async () => {
+      const session = model.session();
+      await session.logits(golden.prompt.slice(0, 20));
+      const tokens: number[] = [];
+      await session.generate(
+        golden.prompt.slice(20),
+        { maxTokens: 20, stopTokens: [], temperature: 0, prefillStepSize: 9 },
+        (batch) => tokens.push(...batch.tokens),
+      );
+      session.close();
+      expect(tokens).toEqual(golden.greedy.slice(0, 20));
+    });
+  });
+});

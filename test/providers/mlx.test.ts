@@ -1,0 +1,355 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { AbortError, ModelLoadError, ValidationError } from "../../src/errors.js";
+import { MlxProvider } from "../../src/providers/mlx.js";
+import { checkRequest } from "../../src/request.js";
+import {
+  collect,
+  describeProviderContract,
+  failureOf,
+  newContext,
+} from "../contracts/provider-contract.js";
+import { describeNative } from "../helpers/native.js";
+import { makeTalkingModel } from "../helpers/talking-model.js";
+
+const places = mkdtempSync(join(tmpdir(), "mlx-provider-"));
+const folder = join(places, "parrot");
+/** A context that takes some seconds to fill. */
+const LONG_CONTEXT = 30_000;
+
+beforeAll(async () => {
+  await makeTalkingModel(folder);
+  await makeTalkingModel(join(places, "wide"), { max_position_embeddings: LONG_CONTEXT });
+});
+afterAll(() => rmSync(places, { recursive: true }));
+
+/** Waits for what must come true within some seconds. */
+async function until(condition: () => boolean): Promise<void> {
+  for (const deadline = Date.now() + 5000; !condition(); ) {
+    if (Date.now() > deadline) throw new Error(`Never came true: ${condition}`);
+    await sleep(10);
+  }
+}
+
+describeNative("the MLX provider", (addon) => {
+  describeProviderContract({
+    create: () => new MlxProvider({ folder }),
+    longRequest: { messages: "Tell me a long story." },
+    overlongPrompt: "long ".repeat(60),
+  });
+
+  let provider: MlxProvider;
+  beforeEach(() => {
+    provider = new MlxProvider({ folder: places, model: "parrot" });
+  });
+  afterEach(() => provider.close());
+
+  describe("finding models", () => {
+    test("a model is named by its folder, or by its name in the given folder", async () => {
+      const byName = await collect(provider, { messages: "Hi", maxTokens: 8, temperature: 0 });
+      const byPath = await collect(provider, {
+        messages: "Hi",
+        maxTokens: 8,
+        temperature: 0,
+        model: folder,
+      });
+      expect(byName.response.content).toBe(byPath.response.content);
+      expect(byName.response.model).toBe("parrot");
+      expect(byPath.response.model).toBe(folder);
+    });
+
+    test("the list has the models of the folder, and tells which are loaded", async () => {
+      await collect(provider, { messages: "Hi", maxTokens: 1 });
+      const models = await provider.listModels({ signal: newContext().signal });
+      const mine = models.filter(({ path }) => path?.startsWith(places));
+      expect(mine).toEqual([
+        expect.objectContaining({
+          id: "parrot",
+          family: "llama",
+          contextLength: 256,
+          loaded: true,
+        }),
+        expect.objectContaining({ id: "wide", loaded: false }),
+      ]);
+    });
+  });
+
+  describe("loading", () => {
+    test("calls at the same time share one load, and later calls find it", async () => {
+      const before = addon.memory().active;
+      const request = { messages: "Hi", maxTokens: 4 };
+      await Promise.all(Array.from({ length: 6 }, () => collect(provider, request)));
+      await collect(provider, request);
+      // One copy of the weights, about 100 kB, once the calls have given back their own memory.
+      await until(() => addon.memory().active - before < 150_000);
+      expect(addon.memory().active - before).toBeGreaterThan(50_000);
+    });
+
+    test("a failed load is tried again, once the files are repaired", async () => {
+      const broken = join(places, "broken");
+      await makeTalkingModel(broken);
+      await writeFile(join(broken, "tokenizer.json"), "{");
+      const request = { messages: "Hi", maxTokens: 2, model: "broken" };
+      const failure = await failureOf(collect(provider, request));
+      expect(failure).toBeInstanceOf(ModelLoadError);
+      expect(failure).toMatchObject({ code: "bad_tokenizer", model: "broken", provider: "mlx" });
+      await makeTalkingModel(broken);
+      expect((await collect(provider, request)).response.finishReason).toBe("length");
+      await rm(broken, { recursive: true });
+    });
+
+    test.each([
+      ["an unknown model_type", { model_type: "gpt2000" }, "unsupported_model_type", "gpt2000"],
+      ["a wrong shape", { hidden_size: 64 }, "bad_weights", "model.embed_tokens.weight"],
+      ["a missing tensor", { num_hidden_layers: 3 }, "bad_weights", "model.layers.2."],
+      ["an unused tensor", { num_hidden_layers: 1 }, "bad_weights", "model.layers.1."],
+    ])("%s is a ModelLoadError that says so", async (_, config, code, named) => {
+      await makeTalkingModel(join(places, "odd"), config);
+      const failure = await failureOf(collect(provider, { messages: "Hi", model: "odd" }));
+      expect(failure).toBeInstanceOf(ModelLoadError);
+      expect(failure.code).toBe(code);
+      expect(failure.message).toContain(named);
+      expect(failure.message).toContain(join(places, "odd"));
+      await rm(join(places, "odd"), { recursive: true });
+    });
+
+    test("an unknown model_type is answered with the known ones", async () => {
+      await makeTalkingModel(join(places, "odd"), { model_type: "gpt2000" });
+      const failure = await failureOf(collect(provider, { messages: "Hi", model: "odd" }));
+      for (const type of addon.modelTypes()) expect(failure.hint).toContain(type);
+      await rm(join(places, "odd"), { recursive: true });
+    });
+  });
+
+  describe("the prompt", () => {
+    test("goes through the chat template, unless it is raw", async () => {
+      const templated = await collect(provider, { messages: "Hi", maxTokens: 1 });
+      const raw = await collect(provider, {
+        messages: "Hi",
+        maxTokens: 1,
+        providerOptions: { mlx: { raw: true } },
+      });
+      // The template adds a line break.
+      expect(templated.response.usage.promptTokens).toBe(3);
+      expect(raw.response.usage.promptTokens).toBe(2);
+    });
+
+    test("a raw prompt is one user message", async () => {
+      const messages = [
+        { role: "system" as const, content: "Be brief." },
+        { role: "user" as const, content: "Hi" },
+      ];
+      const request = { messages, providerOptions: { mlx: { raw: true } } };
+      expect(await failureOf(collect(provider, request))).toBeInstanceOf(ValidationError);
+    });
+
+    test("goes as plain text with a warning to a model without a template", async () => {
+      await makeTalkingModel(join(places, "plain"));
+      await rm(join(places, "plain", "tokenizer_config.json"));
+      const request = { messages: "Hi", maxTokens: 1, model: "plain" };
+      const { response } = await collect(provider, request);
+      expect(response.usage.promptTokens).toBe(2);
+      expect(response.warnings).toEqual([expect.stringContaining("no chat template")]);
+      await rm(join(places, "plain"), { recursive: true });
+    });
+
+    test("a reply ends when the context is full, whatever maxTokens says", async () => {
+      const { usage, finishReason } = (
+        await collect(provider, { messages: "a".repeat(200), maxTokens: 5000 })
+      ).response;
+      expect(finishReason).toBe("length");
+      expect(usage.totalTokens).toBe(256);
+    });
+
+    test("the last prompt that fits leaves room for one token", async () => {
+      const { usage } = (await collect(provider, { messages: "a".repeat(254) })).response;
+      expect(usage).toMatchObject({ promptTokens: 255, completionTokens: 1 });
+      const failure = await failureOf(collect(provider, { messages: "a".repeat(255) }));
+      expect(failure.message).toContain("256 tokens");
+    });
+  });
+
+  describe("sampling", () => {
+    const reply = async (options: object) =>
+      (await collect(provider, { messages: "Hi", maxTokens: 12, seed: 3, ...options })).response
+        .content;
+
+    test("top-k of 1 and a tiny top-p are greedy at any temperature", async () => {
+      const greedy = await reply({ temperature: 0 });
+      expect(await reply({ temperature: 2, topK: 1 })).toBe(greedy);
+      expect(await reply({ temperature: 2, topP: 1e-6 })).toBe(greedy);
+      expect(await reply({ temperature: 2, minP: 1 })).toBe(greedy);
+      expect(await reply({ temperature: 2 })).not.toBe(greedy);
+    });
+
+    test("generation_config.json holds where the request is silent", async () => {
+      const file = join(places, "parrot", "generation_config.json");
+      const greedy = await reply({ temperature: 0 });
+      await writeFile(file, JSON.stringify({ top_k: 1, top_p: 7 }));
+      const other = new MlxProvider({ folder });
+      const request = { messages: "Hi", maxTokens: 12, seed: 3, temperature: 2 };
+      expect((await collect(other, request)).response.content).toBe(greedy);
+      const asked = await collect(other, { ...request, topK: 0 });
+      expect(asked.response.content).not.toBe(greedy);
+      await other.close();
+      await rm(file);
+    });
+
+    test("end tokens of generation_config.json end the reply", async () => {
+      const greedy = await collect(provider, {
+        messages: "Hi",
+        maxTokens: 12,
+        temperature: 0,
+        logprobs: true,
+      });
+      const tokens = greedy.response.logprobs!.map(({ tokenId }) => tokenId!);
+      const end = tokens.find(
+        (token, index) => index > 2 && !tokens.slice(0, index).includes(token),
+      )!;
+      const file = join(places, "parrot", "generation_config.json");
+      await writeFile(file, JSON.stringify({ eos_token_id: [end] }));
+      const other = new MlxProvider({ folder });
+      const { response } = await collect(other, { messages: "Hi", maxTokens: 12, temperature: 0 });
+      await other.close();
+      await rm(file);
+      const length = tokens.indexOf(end);
+      expect(response.content).toBe(greedy.response.content.slice(0, length));
+      expect(response.finishReason).toBe("stop");
+      expect(response.usage.completionTokens).toBe(length + 1);
+    });
+
+    test("a bias chooses the token", async () => {
+      const { response } = await collect(provider, {
+        messages: "Hi",
+        maxTokens: 4,
+        logitBias: { 5: 100 },
+        logprobs: true,
+      });
+      expect(response.logprobs!.map(({ tokenId }) => tokenId)).toEqual([5, 5, 5, 5]);
+    });
+
+    test("a bias for a token that the model lacks is refused", async () => {
+      const failure = await failureOf(collect(provider, { messages: "Hi", logitBias: { 80: 1 } }));
+      expect(failure).toBeInstanceOf(ValidationError);
+      expect(failure.message).toContain("token 80, but the model has only 80");
+    });
+
+    test("XTC can leave out the most probable token", async () => {
+      const mlx = { xtcProbability: 1, xtcThreshold: 0 };
+      const greedy = await reply({ temperature: 0 });
+      const without = await reply({ temperature: 0.01, providerOptions: { mlx } });
+      expect(without).not.toBe(greedy);
+    });
+
+    test("penalties change the reply", async () => {
+      const greedy = await reply({ temperature: 0, maxTokens: 60 });
+      const penalties = { repetitionPenalty: 1.8, presencePenalty: 2, frequencyPenalty: 2 };
+      for (const [name, value] of Object.entries(penalties)) {
+        expect(await reply({ temperature: 0, maxTokens: 60, [name]: value })).not.toBe(greedy);
+      }
+    });
+  });
+
+  describe("aborting", () => {
+    const longPrompt = {
+      messages: "x".repeat(LONG_CONTEXT - 100),
+      model: "wide",
+      providerOptions: { mlx: { prefillStepSize: 256 } },
+    };
+
+    test("while the model loads fails at once, and the load is not lost", async () => {
+      const controller = new AbortController();
+      const aborted = failureOf(collect(provider, longPrompt, newContext(controller.signal)));
+      setImmediate(() => controller.abort());
+      expect(await aborted).toBeInstanceOf(AbortError);
+      const request = { messages: "Hi", maxTokens: 2, model: "wide" };
+      expect((await collect(provider, request)).response.finishReason).toBe("length");
+    });
+
+    test("while the prompt is read fails at once", async () => {
+      await collect(provider, { messages: "Hi", maxTokens: 1, model: "wide" });
+      const controller = new AbortController();
+      const context = newContext(controller.signal);
+      const events = provider.stream(checkRequest(longPrompt), context)[Symbol.asyncIterator]();
+      expect((await events.next()).value.type).toBe("start");
+      const first = failureOf(events.next());
+      await sleep(50);
+      const start = performance.now();
+      controller.abort();
+      expect(await first).toBeInstanceOf(AbortError);
+      expect(performance.now() - start).toBeLessThan(100);
+      // The engine is free again soon, because it stops within the prompt.
+      await collect(provider, { messages: "Hi", maxTokens: 2, model: "wide" });
+      expect(performance.now() - start).toBeLessThan(2000);
+    });
+
+    test("takes effect although nobody is reading", async () => {
+      await collect(provider, { messages: "Hi", maxTokens: 1, model: "wide" });
+      const before = addon.memory().active;
+      const controller = new AbortController();
+      const request = checkRequest({ messages: "Hi", model: "wide" });
+      const events = provider
+        .stream(request, newContext(controller.signal))
+        [Symbol.asyncIterator]();
+      await events.next();
+      await events.next();
+      controller.abort();
+      await until(() => addon.memory().active <= before);
+      expect(await failureOf(events.next())).toBeInstanceOf(AbortError);
+    });
+
+    test("hundreds of times leaves no memory behind", async () => {
+      await collect(provider, { messages: "Hi", maxTokens: 1 });
+      const before = addon.memory().active;
+      for (let round = 0; round < 30; round++) {
+        const calls = Array.from({ length: 10 }, async (_, index) => {
+          const controller = new AbortController();
+          setTimeout(() => controller.abort(), index % 5);
+          const call = collect(provider, { messages: "Hi" }, newContext(controller.signal));
+          await call.catch(() => {});
+        });
+        await Promise.all(calls);
+      }
+      await until(() => addon.memory().active < before + 10_000);
+    });
+  });
+
+  test("fifty calls at once give what each gives alone", async () => {
+    const request = (index: number) => ({
+      messages: `Question ${index}`,
+      temperature: 1,
+      seed: index,
+      maxTokens: 16,
+    });
+    const together = await Promise.all(
+      Array.from({ length: 50 }, (_, index) => collect(provider, request(index))),
+    );
+    for (const index of [0, 17, 49]) {
+      const alone = await collect(provider, request(index));
+      expect(together[index]!.response.content).toBe(alone.response.content);
+    }
+    expect(new Set(together.map(({ response }) => response.content)).size).toBeGreaterThan(40);
+  });
+
+  test("health tells which device computes, and why a model does not work", async () => {
+    const { signal } = newContext();
+    expect(await provider.health({ signal })).toMatchObject({
+      model: "parrot",
+      modelPresent: true,
+      modelLoaded: true,
+      version: addon.version().mlx,
+      device: { type: addon.device().type, name: addon.device().name },
+    });
+    const absent = new MlxProvider({ model: "nobody/has-this" });
+    expect(await absent.health({ signal })).toMatchObject({
+      healthy: false,
+      reachable: true,
+      modelPresent: false,
+      code: "model_not_found",
+      reason: expect.stringContaining("nobody/has-this"),
+    });
+  });
+});
