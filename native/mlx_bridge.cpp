@@ -3,12 +3,18 @@
 
 #include <napi.h>
 
+#include <algorithm>
 #include <atomic>
+#include <cmath>
+#include <functional>
+#include <limits>
 #include <map>
 #include <memory>
 #include <mutex>
-#include <numeric>
+#include <optional>
+#include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "engine_error.h"
@@ -43,6 +49,18 @@ auto guarded(Napi::Env env, Body body) {
   }
 }
 
+/// The same for a function that returns a promise: it rejects.
+template <typename Body>
+Napi::Value guarded_promise(Napi::Env env, Body body) {
+  try {
+    return body();
+  } catch (const EngineError& error) {
+    const auto deferred = Napi::Promise::Deferred::New(env);
+    deferred.Reject(to_js_error(env, error).Value());
+    return deferred.Promise();
+  }
+}
+
 Config to_config(const Napi::Value& value, int depth = 0) {
   if (depth > 64) throw EngineError("bad_config", "config.json is nested too deeply");
   if (value.IsBoolean()) return Config(value.As<Napi::Boolean>().Value());
@@ -69,23 +87,33 @@ Config to_config(const Napi::Value& value, int depth = 0) {
   return Config();
 }
 
+double to_number(const Napi::Value& value, const char* name) {
+  if (!value.IsNumber()) refuse_argument(std::string(name) + " must hold numbers");
+  return value.As<Napi::Number>().DoubleValue();
+}
+
+uint32_t check_token(double token, const char* name, int vocab_size) {
+  if (!(token >= 0 && token < vocab_size) || token != std::floor(token)) {
+    std::ostringstream message;
+    message << name << ": token id " << token << " is outside the vocabulary of " << vocab_size;
+    refuse_argument(message.str());
+  }
+  return static_cast<uint32_t>(token);
+}
+
 std::vector<uint32_t> to_tokens(const Napi::Value& value, const char* name, int vocab_size) {
   std::vector<uint32_t> tokens;
   if (value.IsTypedArray() && value.As<Napi::TypedArray>().TypedArrayType() == napi_uint32_array) {
     const auto array = value.As<Napi::Uint32Array>();
     tokens.assign(array.Data(), array.Data() + array.ElementLength());
+    for (const uint32_t token : tokens) check_token(token, name, vocab_size);
   } else if (value.IsArray()) {
     const auto array = value.As<Napi::Array>();
-    for (uint32_t i = 0; i < array.Length(); i++) tokens.push_back(array.Get(i).ToNumber());
+    for (uint32_t i = 0; i < array.Length(); i++) {
+      tokens.push_back(check_token(to_number(array.Get(i), name), name, vocab_size));
+    }
   } else {
     refuse_argument(std::string(name) + " must be a list of token ids");
-  }
-  for (const uint32_t token : tokens) {
-    if (token >= static_cast<uint32_t>(vocab_size)) {
-      refuse_argument(
-          std::string(name) + ": token id " + std::to_string(token) +
-          " is outside the vocabulary of " + std::to_string(vocab_size));
-    }
   }
   return tokens;
 }
@@ -101,35 +129,59 @@ class Options {
   Napi::Value get(const char* name) const { return object_.Get(name); }
   bool has(const char* name) const { return !get(name).IsUndefined(); }
 
-  double number(const char* name, double fallback, double low, double high) const {
-    if (!has(name)) return fallback;
-    const Napi::Value value = get(name);
-    const double result = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : NAN;
-    if (!(result >= low && result <= high)) {
-      refuse_argument(
-          std::string(name) + " must be a number from " + std::to_string(low) + " to " +
-          std::to_string(high));
+  double number(const char* name, double low, double high) const {
+    const double value = to_number(get(name), name);
+    if (!(value >= low && value <= high)) {
+      std::ostringstream message;
+      message << name << " is " << value << ", but must be from " << low << " to " << high;
+      refuse_argument(message.str());
     }
-    return result;
+    return value;
   }
 
-  float real(const char* name, double fallback, double low, double high) const {
-    return static_cast<float>(number(name, fallback, low, high));
+  float real(const char* name, float fallback, double low, double high) const {
+    return has(name) ? static_cast<float>(number(name, low, high)) : fallback;
+  }
+
+  double whole(const char* name, double low, double high) const {
+    const double value = number(name, low, high);
+    if (value != std::floor(value)) refuse_argument(std::string(name) + " must be a whole number");
+    return value;
+  }
+
+  int integer(const char* name, int low) const {
+    return static_cast<int>(whole(name, low, std::numeric_limits<int>::max()));
   }
 
   int integer(const char* name, int fallback, int low) const {
-    return static_cast<int>(number(name, fallback, low, std::numeric_limits<int>::max()));
+    return has(name) ? integer(name, low) : fallback;
   }
 
  private:
   Napi::Object object_;
 };
 
+std::vector<std::pair<uint32_t, float>> to_logit_bias(const Napi::Value& value, int vocab_size) {
+  if (!value.IsArray()) refuse_argument("logitBias must be a list of [token, bias]");
+  const auto entries = value.As<Napi::Array>();
+  std::vector<std::pair<uint32_t, float>> result;
+  for (uint32_t i = 0; i < entries.Length(); i++) {
+    const Napi::Value entry = entries.Get(i);
+    if (!entry.IsArray()) refuse_argument("logitBias must be a list of [token, bias]");
+    const auto pair = entry.As<Napi::Array>();
+    const double token = to_number(pair.Get(uint32_t{0}), "logitBias");
+    const double bias = to_number(pair.Get(uint32_t{1}), "logitBias");
+    if (!std::isfinite(bias)) refuse_argument("logitBias must hold finite numbers");
+    result.emplace_back(check_token(token, "logitBias", vocab_size), static_cast<float>(bias));
+  }
+  return result;
+}
+
 SamplingOptions to_sampling(const Options& options, int vocab_size) {
   constexpr double most = std::numeric_limits<float>::max();
   SamplingOptions sampling;
   sampling.temperature = options.real("temperature", 0, 0, most);
-  sampling.top_p = options.real("topP", 1, 0, 1);
+  sampling.top_p = options.real("topP", 1, 1e-6, 1);
   sampling.top_k = options.integer("topK", 0, 0);
   sampling.min_p = options.real("minP", 0, 0, 1);
   sampling.xtc_probability = options.real("xtcProbability", 0, 0, 1);
@@ -138,28 +190,21 @@ SamplingOptions to_sampling(const Options& options, int vocab_size) {
   sampling.repetition_context_size = options.integer("repetitionContextSize", 20, 1);
   sampling.presence_penalty = options.real("presencePenalty", 0, -most, most);
   sampling.frequency_penalty = options.real("frequencyPenalty", 0, -most, most);
-  sampling.logprobs = options.get("logprobs").ToBoolean();
   sampling.top_logprobs = options.integer("topLogprobs", 0, 0);
+  sampling.logprobs = sampling.top_logprobs > 0 || options.get("logprobs").ToBoolean();
   if (options.has("penaltyContextSize")) {
-    sampling.penalty_context_size = options.integer("penaltyContextSize", 1, 1);
+    sampling.penalty_context_size = options.integer("penaltyContextSize", 1);
   }
   if (options.has("seed")) {
     constexpr double most_seed = 9007199254740991;  // Number.MAX_SAFE_INTEGER
-    sampling.seed = static_cast<uint64_t>(options.number("seed", 0, 0, most_seed));
+    sampling.seed = static_cast<uint64_t>(options.whole("seed", 0, most_seed));
   }
   if (options.has("xtcSpecialTokens")) {
     sampling.xtc_special_tokens =
         to_tokens(options.get("xtcSpecialTokens"), "xtcSpecialTokens", vocab_size);
   }
   if (options.has("logitBias")) {
-    const auto pairs = options.get("logitBias").As<Napi::Array>();
-    for (uint32_t i = 0; i < pairs.Length(); i++) {
-      const auto pair = pairs.Get(i).As<Napi::Array>();
-      Napi::Array token = Napi::Array::New(pairs.Env(), 1);
-      token.Set(uint32_t{0}, pair.Get(uint32_t{0}));
-      sampling.logit_bias.emplace_back(
-          to_tokens(token, "logitBias", vocab_size)[0], pair.Get(1).ToNumber().FloatValue());
-    }
+    sampling.logit_bias = to_logit_bias(options.get("logitBias"), vocab_size);
   }
   return sampling;
 }
@@ -167,7 +212,7 @@ SamplingOptions to_sampling(const Options& options, int vocab_size) {
 GenerationOptions to_generation_options(const Napi::Value& value, int vocab_size) {
   const Options options(value);
   GenerationOptions result;
-  result.max_tokens = options.integer("maxTokens", 1, 1);
+  result.max_tokens = options.integer("maxTokens", 1);
   result.prefill_step_size = options.integer("prefillStepSize", result.prefill_step_size, 1);
   result.stop_tokens = to_tokens(options.get("stopTokens"), "stopTokens", vocab_size);
   result.sampling = to_sampling(options, vocab_size);
@@ -309,7 +354,7 @@ void deliver(Napi::Env env, Napi::Function, Addon* addon, Message* message) {
 Addon::Addon(Napi::Env env) : env_(env) {
   messages_ = MessageQueue::New(env, "mlx-llm-client", 0, 1, this);
   messages_.Unref(env);
-  // Runs before Node frees the queue and this object: at process end and worker termination.
+  // Runs before Node frees the queue and this object: at a quiet end and at worker termination.
   napi_add_env_cleanup_hook(
       env,
       [](void* data) {
@@ -318,6 +363,12 @@ Addon::Addon(Napi::Env env) : env_(env) {
         addon->messages_.Abort();
       },
       this);
+  // process.exit and uncaught errors run no such hook: without this, MLX's static objects would be
+  // destroyed under the running thread.
+  const auto stop = Napi::Function::New(
+      env, [thread = thread_](const Napi::CallbackInfo&) { thread->stop(); }, "stopInference");
+  const auto process = env.Global().Get("process").As<Napi::Object>();
+  process.Get("once").As<Napi::Function>().Call(process, {Napi::String::New(env, "exit"), stop});
 }
 
 std::pair<CallId, Napi::Promise> Addon::open_call(Napi::Env env, Napi::Function on_tokens) {
@@ -607,7 +658,7 @@ class SessionWrap : public Napi::ObjectWrap<SessionWrap> {
 
  private:
   Napi::Value generate(const Napi::CallbackInfo& info) {
-    return guarded(info.Env(), [&] {
+    return guarded_promise(info.Env(), [&] {
       auto tokens = prompt(info[0]);
       if (!info[2].IsFunction()) refuse_argument("onTokens must be a function");
       auto options = to_generation_options(info[1], vocab_size_);
@@ -618,7 +669,7 @@ class SessionWrap : public Napi::ObjectWrap<SessionWrap> {
   }
 
   Napi::Value logits(const Napi::CallbackInfo& info) {
-    return guarded(info.Env(), [&] {
+    return guarded_promise(info.Env(), [&] {
       return start<LogitsTask>(info.Env(), Napi::Function(), prompt(info[0]));
     });
   }
@@ -734,7 +785,7 @@ Napi::Value list_model_types(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value load(const Napi::CallbackInfo& info) {
-  return guarded(info.Env(), [&]() -> Napi::Value {
+  return guarded_promise(info.Env(), [&] {
     if (!info[0].IsObject()) refuse_argument("config must be an object");
     if (!info[1].IsArray()) refuse_argument("weightFiles must be a list of paths");
     const auto paths = info[1].As<Napi::Array>();

@@ -23,13 +23,13 @@ std::string join(const std::vector<std::string>& names) {
 }
 
 /// Only affine keeps its scales in a floating type; each other mode has one size of its own.
-std::string infer_mode(const std::string& path, mx::Dtype scales_dtype, int bits, int group_size) {
-  if (scales_dtype != mx::uint8) return "affine";
+std::string infer_mode(const std::string& place, mx::Dtype scales, int bits, int group_size) {
+  if (scales != mx::uint8) return "affine";
   if (bits == 4 && group_size == 16) return "nvfp4";
   if (bits == 4 && group_size == 32) return "mxfp4";
   if (bits == 8 && group_size == 32) return "mxfp8";
   throw EngineError(
-      "tensor_shape", path + ".scales: no quantization mode of MLX has " + std::to_string(bits) +
+      "tensor_shape", place + ": no quantization mode of MLX has " + std::to_string(bits) +
                           " bits in groups of " + std::to_string(group_size));
 }
 
@@ -48,22 +48,37 @@ Weights::Weights(const Config& config, const std::vector<std::string>& files)
   }
 }
 
-mx::array Weights::take(const std::string& name, const mx::Shape& shape) {
+template <typename Accepts>
+mx::array Weights::take(
+    const std::string& name, const mx::Shape& shape, const char* kind, Accepts accepts) {
   auto node = tensors_.extract(name);
   if (!node) {
     missing_.push_back(name);
     if (missing_.size() >= most_missing) finish();
     return {};
   }
-  const Tensor& tensor = node.mapped();
-  if (tensor.value.shape() != shape) {
+  const auto& [value, file] = node.mapped();
+  const std::string place = *file + ": tensor " + name;
+  if (value.shape() != shape) {
     throw EngineError(
-        "tensor_shape", *tensor.file + ": tensor " + name + " has shape " +
-                            to_text(tensor.value.shape()) + ", but config.json asks for " +
-                            to_text(shape));
+        "tensor_shape", place + " has shape " + to_text(value.shape()) +
+                            ", but config.json asks for " + to_text(shape));
   }
-  taken_.push_back(tensor.value);
-  return tensor.value;
+  if (!accepts(value.dtype())) throw EngineError("tensor_shape", place + " must hold " + kind);
+  taken_.push_back(value);
+  return value;
+}
+
+mx::array Weights::take(const std::string& name, const mx::Shape& shape) {
+  return take(name, shape, "floating-point numbers", [](mx::Dtype dtype) {
+    return dtype == mx::float32 || dtype == mx::bfloat16 || dtype == mx::float16;
+  });
+}
+
+mx::array Weights::take_packed(const std::string& name, const mx::Shape& shape) {
+  return take(name, shape, "packed bits (uint32 or uint8)", [](mx::Dtype dtype) {
+    return dtype == mx::uint32 || dtype == mx::uint8;
+  });
 }
 
 void Weights::drop(const std::function<bool(const std::string& name)>& unwanted) {
@@ -83,12 +98,14 @@ std::optional<Quantization> Weights::quantization(const std::string& path, int i
   if (weight == tensors_.end()) return std::nullopt;
   const mx::array& packed = weight->second.value;
   const mx::array& scale = scales->second.value;
-  if (packed.ndim() < 2 || scale.ndim() < 2 || packed.dim(-1) == 0 || scale.dim(-1) == 0) {
-    throw EngineError("tensor_shape", *weight->second.file + ": " + path + " is empty");
+  const std::string place = *weight->second.file + ": tensor " + path + ".scales";
+  if (packed.ndim() < 2 || scale.ndim() < 2 || packed.dim(-1) < 1 || scale.dim(-1) < 1 ||
+      scale.dim(-1) > in_dims) {
+    throw EngineError("tensor_shape", place + " does not fit its weight");
   }
   const int group_size = in_dims / scale.dim(-1);
   const int bits = static_cast<int>(int64_t{packed.dim(-1)} * 32 / in_dims);
-  return Quantization{group_size, bits, infer_mode(path, scale.dtype(), bits, group_size)};
+  return Quantization{group_size, bits, infer_mode(place, scale.dtype(), bits, group_size)};
 }
 
 void Weights::finish() const {

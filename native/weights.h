@@ -24,8 +24,11 @@ class Weights {
 
   bool has(const std::string& name) const { return tensors_.contains(name); }
 
-  /// Takes a tensor of exactly this shape. A missing one is noted, and the result is empty.
+  /// Takes a floating-point tensor of exactly this shape. A missing one is noted, and the result is
+  /// empty.
   mx::array take(const std::string& name, const mx::Shape& shape);
+  /// The same for a tensor of packed bits: quantized weights and the scales of some modes.
+  mx::array take_packed(const std::string& name, const mx::Shape& shape);
 
   /// Drops the tensors that the predicate picks: known leftovers, and what the model ignores.
   void drop(const std::function<bool(const std::string& name)>& unwanted);
@@ -45,6 +48,10 @@ class Weights {
     mx::array value;
     const std::string* file;
   };
+
+  template <typename Accepts>
+  mx::array take(
+      const std::string& name, const mx::Shape& shape, const char* kind, Accepts accepts);
 
   const Config quantization_config_;
   const std::vector<std::string> files_;

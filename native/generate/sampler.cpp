@@ -9,6 +9,9 @@ using mx::array;
 
 namespace {
 
+// Below this the scaled log-probabilities of any two tokens lie too far apart to draw the lesser.
+constexpr float lowest_temperature = 1e-6f;
+
 constexpr float infinity = std::numeric_limits<float>::infinity();
 
 array negative_infinity() { return mx::scalar(-infinity, mx::float32); }
@@ -98,7 +101,7 @@ Sampler::Sampler(
     const size_t kept = std::min(prompt.size(), static_cast<size_t>(longest_window_));
     history_ = row({prompt.end() - static_cast<ptrdiff_t>(kept), prompt.end()});
   }
-  if (options.temperature > 0) {
+  if (options.temperature >= lowest_temperature) {
     std::random_device entropy;
     key_ = mx::random_key(
         options.seed ? *options.seed : (uint64_t{entropy()} << 32 | uint64_t{entropy()}));
@@ -107,7 +110,7 @@ Sampler::Sampler(
 
 Sample Sampler::operator()(const array& raw_logits, const array& previous) {
   const array logits = penalize(mx::astype(raw_logits, mx::float32), previous);
-  const bool greedy = options_.temperature == 0;
+  const bool greedy = options_.temperature < lowest_temperature;
   Sample sample;
   if (greedy && !options_.logprobs) {
     sample.token = mx::argmax(logits, -1);

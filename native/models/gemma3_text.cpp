@@ -48,7 +48,9 @@ struct ModelArgs {
         rope_scaling(::rope_scaling(config)),
         query_pre_attn_scalar(config.number("query_pre_attn_scalar", 256.0f)),
         sliding_window(config.positive("sliding_window", 512)),
-        sliding_window_pattern(config.positive("sliding_window_pattern", 6)) {}
+        sliding_window_pattern(config.positive("sliding_window_pattern", 6)) {
+    check_heads(num_attention_heads, num_key_value_heads, head_dim);
+  }
 
   /// Every `sliding_window_pattern`-th layer looks at everything.
   bool is_sliding(int layer) const { return (layer + 1) % sliding_window_pattern != 0; }

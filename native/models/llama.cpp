@@ -51,10 +51,13 @@ struct ModelArgs {
         rope_scaling(::rope_scaling(config)),
         layer_types(config.texts("layer_types")),
         sliding_window(config.positive("sliding_window", 1)) {
-    layer_types.resize(num_hidden_layers, "full_attention");
+    check_heads(num_attention_heads, num_key_value_heads, head_dim);
   }
 
-  bool is_sliding(int layer) const { return layer_types[layer] == "sliding_attention"; }
+  bool is_sliding(int layer) const {
+    const auto i = static_cast<size_t>(layer);
+    return i < layer_types.size() && layer_types[i] == "sliding_attention";
+  }
 };
 
 class Attention {

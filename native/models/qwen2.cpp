@@ -42,7 +42,9 @@ struct ModelArgs {
         tie_word_embeddings(config.boolean("tie_word_embeddings", true)),
         rope_theta(::rope_theta(config, 1000000.0f)),
         rope_traditional(config.boolean("rope_traditional", false)),
-        rope_scaling(::rope_scaling(config)) {}
+        rope_scaling(::rope_scaling(config)) {
+    check_heads(num_attention_heads, num_key_value_heads, head_dim);
+  }
 };
 
 class Attention {

@@ -1,7 +1,5 @@
 #include "nn/linear.h"
 
-#include "engine_error.h"
-
 using mx::array;
 
 Matrix::Matrix(Weights& weights, const std::string& path, int in_dims, int out_dims)
@@ -13,11 +11,13 @@ Matrix::Matrix(Weights& weights, const std::string& path, int in_dims, int out_d
   }
   const auto& [group_size, bits, mode] = *quantization;
   const int packed = static_cast<int>(int64_t{in_dims} * bits / 32);
-  weight = weights.take(path + ".weight", {out_dims, packed});
-  scales = weights.take(path + ".scales", {out_dims, in_dims / group_size});
-  if (mode == "affine") biases = weights.take(path + ".biases", {out_dims, in_dims / group_size});
-  if (weight && weight.dtype() != mx::uint32) {
-    throw EngineError("tensor_shape", path + ".weight is quantized but not packed in uint32");
+  const mx::Shape groups{out_dims, in_dims / group_size};
+  weight = weights.take_packed(path + ".weight", {out_dims, packed});
+  if (mode == "affine") {
+    scales = weights.take(path + ".scales", groups);
+    biases = weights.take(path + ".biases", groups);
+  } else {
+    scales = weights.take_packed(path + ".scales", groups);
   }
 }
 
