@@ -6,7 +6,9 @@ try {
   const prompt = process.argv[2] ?? "What is 7 + 5?";
   const { content, usage, timings } = await client.generate({ messages: prompt, temperature: 0 });
   console.log(content);
-  console.error(`${usage.completionTokens} tokens, the first after ${timings.firstTokenMs?.toFixed()} ms`);
+  console.error(
+    `${usage.completionTokens} tokens, the first after ${timings.firstTokenMs?.toFixed()} ms`,
+  );
 } catch (error) {
   if (!LLMError.is(error)) throw error;
   console.error(`${error.code}: ${error.message}\n${error.hint ?? ""}`);

@@ -57,9 +57,7 @@ bool Config::boolean(const std::string& key, bool fallback) const {
   return has(key) ? get<bool>(key, "true or false") : fallback;
 }
 
-std::string Config::text(const std::string& key) const {
-  return get<std::string>(key, "a string");
-}
+std::string Config::text(const std::string& key) const { return get<std::string>(key, "a string"); }
 
 std::string Config::text(const std::string& key, const std::string& fallback) const {
   return has(key) ? text(key) : fallback;

@@ -448,14 +448,19 @@ class CallTask : public Task {
 /// Reads the weights a group at a time, so that running generations go on and a stop is quick.
 class LoadTask : public CallTask {
  public:
-  LoadTask(Addon& addon, CallId id, Config config, std::vector<std::string> files)
-      : CallTask(addon, id), config_(std::move(config)), files_(std::move(files)) {}
+  using Flag = std::shared_ptr<std::atomic<bool>>;
 
-  void cancel() override { cancelled_ = true; }
+  LoadTask(Addon& addon, CallId id, Config config, std::vector<std::string> files, Flag cancelled)
+      : CallTask(addon, id),
+        config_(std::move(config)),
+        files_(std::move(files)),
+        cancelled_(std::move(cancelled)) {}
+
+  void cancel() override { *cancelled_ = true; }
 
  protected:
   bool advance() override {
-    if (cancelled_) throw EngineError("closed", "the environment ended while the model loaded");
+    if (*cancelled_) throw EngineError("cancelled", "loading was cancelled");
     if (!model_) {
       Weights weights(config_, files_);
       model_ = make_model(config_, weights);
@@ -497,7 +502,7 @@ class LoadTask : public CallTask {
 
   const Config config_;
   const std::vector<std::string> files_;
-  std::atomic<bool> cancelled_ = false;
+  const Flag cancelled_;
   std::unique_ptr<Model> model_;
   std::vector<mx::array> unread_;
   size_t bytes_ = 0;
@@ -506,7 +511,8 @@ class LoadTask : public CallTask {
 /// Collects tokens until the JavaScript thread comes for them, so that a busy one gets batches.
 class TokenOutbox : public std::enable_shared_from_this<TokenOutbox> {
  public:
-  TokenOutbox(Addon& addon, CallId id, std::shared_ptr<SessionState> session, SamplingOptions sampling)
+  TokenOutbox(
+      Addon& addon, CallId id, std::shared_ptr<SessionState> session, SamplingOptions sampling)
       : addon_(addon), id_(id), session_(std::move(session)), sampling_(std::move(sampling)) {}
 
   void push(TokenEvent event) {
@@ -709,15 +715,13 @@ class ModelWrap : public Napi::ObjectWrap<ModelWrap> {
   static Napi::Function define(Napi::Env env) {
     return DefineClass(
         env, "Model",
-        {InstanceMethod<&ModelWrap::session>("session"),
-         InstanceMethod<&ModelWrap::close>("close"),
+        {InstanceMethod<&ModelWrap::session>("session"), InstanceMethod<&ModelWrap::close>("close"),
          InstanceAccessor<&ModelWrap::vocab_size>("vocabSize"),
          InstanceAccessor<&ModelWrap::bytes>("bytes")});
   }
 
   explicit ModelWrap(const Napi::CallbackInfo& info)
-      : Napi::ObjectWrap<ModelWrap>(info),
-        model_(info.Env(), from_external(info)) {}
+      : Napi::ObjectWrap<ModelWrap>(info), model_(info.Env(), from_external(info)) {}
 
  private:
   Napi::Value session(const Napi::CallbackInfo& info) {
@@ -784,19 +788,28 @@ Napi::Value list_model_types(const Napi::CallbackInfo& info) {
   return array;
 }
 
+/// Returns a `NativeLoading`.
 Napi::Value load(const Napi::CallbackInfo& info) {
-  return guarded_promise(info.Env(), [&] {
+  const Napi::Env env = info.Env();
+  return guarded(env, [&] {
     if (!info[0].IsObject()) refuse_argument("config must be an object");
     if (!info[1].IsArray()) refuse_argument("weightFiles must be a list of paths");
     const auto paths = info[1].As<Napi::Array>();
     std::vector<std::string> files;
     for (uint32_t i = 0; i < paths.Length(); i++) files.push_back(paths.Get(i).ToString());
     Config config = to_config(info[0]);
-    Addon& addon = addon_of(info.Env());
-    const auto [id, promise] = addon.open_call(info.Env());
+    Addon& addon = addon_of(env);
+    const auto [id, promise] = addon.open_call(env);
+    // JavaScript keeps only the flag: the arrays of a load are freed on the inference thread.
+    const auto cancelled = std::make_shared<std::atomic<bool>>(false);
     addon.thread()->submit(
-        std::make_shared<LoadTask>(addon, id, std::move(config), std::move(files)));
-    return promise;
+        std::make_shared<LoadTask>(addon, id, std::move(config), std::move(files), cancelled));
+    Napi::Object loading = Napi::Object::New(env);
+    loading.Set("model", promise);
+    loading.Set("cancel", Napi::Function::New(env, [cancelled](const Napi::CallbackInfo&) {
+                  *cancelled = true;
+                }));
+    return loading;
   });
 }
 

@@ -112,8 +112,8 @@ void Weights::finish() const {
   if (!missing_.empty()) {
     throw EngineError(
         "missing_tensor", "the checkpoint lacks " + std::to_string(missing_.size()) +
-                              (missing_.size() == 1 ? " tensor: " : " tensors: ") +
-                              join(missing_) + " (looked in " + join(files_) + ")");
+                              (missing_.size() == 1 ? " tensor: " : " tensors: ") + join(missing_) +
+                              " (looked in " + join(files_) + ")");
   }
   if (!tensors_.empty()) {
     std::vector<std::string> names;

@@ -10,13 +10,15 @@ main(() => {
   if (!existsSync(join(root, "node_modules", "cmake-js"))) {
     throw new BuildError("The npm packages are missing: npm ci");
   }
-  prepareDependencies({ bundled: process.argv.includes("--bundled") });
+  const { installed } = prepareDependencies({ bundled: process.argv.includes("--bundled") });
   forgetForeignBuild();
   say("addon: building what has changed");
   const cmakeJs = join(root, "node_modules", "cmake-js", "bin", "cmake-js");
   const parallel = String(Math.min(availableParallelism(), 8));
   run(process.execPath, [cmakeJs, "build", "--parallel", parallel], {
-    purpose: "Building the addon",
+    purpose: installed
+      ? "Building the addon on the installed mlx-c (npm run build:native -- --bundled leaves it aside)"
+      : "Building the addon",
   });
   say("addon: build/Release/mlx-llm-client.node is ready");
 });

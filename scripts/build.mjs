@@ -1,4 +1,5 @@
-// Compiles src/ to dist/: ES modules with their types, and in dist/cjs/ one CommonJS file for `require`.
+// Compiles src/ to dist/: ES modules with their types, in dist/cjs/ one CommonJS file for `require`, and
+// in dist/cli/ the command line.
 import { spawnSync } from "node:child_process";
 import { chmodSync, cpSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -20,18 +21,35 @@ await build({
   platform: "node",
   target: "node20",
   format: "cjs",
+  // Else the error classes would print under the names that bundling gives them.
+  keepNames: true,
   // CommonJS has no import.meta; the file lies as deep as those of dist/mlx/ that ask for it.
   banner: { js: 'const importMetaUrl = require("node:url").pathToFileURL(__filename).href;' },
   define: { "import.meta.url": "importMetaUrl" },
   logLevel: "warning",
 });
 
+// A command is over soon, so what it loads is most of its time: one file with only the used parts of
+// the libraries, and one more for what help and version do without.
+await build({
+  entryPoints: ["src/cli/main.ts"],
+  outdir: "dist/cli",
+  chunkNames: "chunk-[hash]",
+  bundle: true,
+  splitting: true,
+  // CommonJS packages cannot be bundled into an ES module.
+  external: ["cli-table3", "commander", "node-gyp-build"],
+  platform: "node",
+  target: "node20",
+  format: "esm",
+  keepNames: true,
+  logLevel: "warning",
+});
+
 // The same declarations serve both; the package.json makes TypeScript read them as CommonJS there.
 writeFileSync("dist/cjs/package.json", '{ "type": "commonjs" }\n');
-for (const file of readdirSync("src", { recursive: true })) {
-  if (!file.endsWith(".ts")) continue;
-  const declarations = file.replace(/\.ts$/, ".d.ts");
-  cpSync(join("dist", declarations), join("dist", "cjs", declarations));
+for (const file of readdirSync("dist", { recursive: true })) {
+  if (file.endsWith(".d.ts")) cpSync(join("dist", file), join("dist", "cjs", file));
 }
 
 chmodSync("dist/cli/main.js", 0o755);

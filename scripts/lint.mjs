@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
-import { BuildError, main, probe, root, run, say } from "./native/tools.mjs";
+import { BuildError, main, root, run, say, works } from "./native/tools.mjs";
 
 const write = process.argv.includes("--write");
 const requirements = join(root, "scripts", "requirements-lint.txt");
@@ -54,11 +54,11 @@ function installClangTools() {
   const stamp = join(venv, "installed.txt");
   if (existsSync(stamp) && readFileSync(stamp, "utf8") === wanted) return undefined;
   rmSync(venv, { recursive: true, force: true });
-  if (probe("python3", ["-m", "venv", venv]) === undefined) {
+  if (!works("python3", ["-m", "venv", venv])) {
     return "python3 cannot make a virtual environment; Debian, Ubuntu: apt-get install python3-venv";
   }
   const pip = ["-m", "pip", "install", "--quiet", "--requirement", requirements];
-  if (probe(join(venv, "bin", "python3"), pip) === undefined) return "pip cannot fetch them";
+  if (!works(join(venv, "bin", "python3"), pip)) return "pip cannot fetch them";
   writeFileSync(stamp, wanted);
   return undefined;
 }

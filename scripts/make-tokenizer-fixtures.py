@@ -35,6 +35,7 @@ OTHER_TEXT = [
     "El niño comió jalapeños; ¿qué más?", "Ça va très bien, merci à tous.", "Größe, Öl und Übermut im Straßenbau.",
     "😀 🎉 👍 ❤️ 🚀 done!", "def add(a, b):\n    return a + b\n", "for (let i = 0; i < 10; i++) {\n\tcount += i;\n}\n",
     '{"name": "add", "arguments": {"a": 1, "b": 2}}', "1 + 2 = 3, 12 - 5 = 7, 2024-11-30 12:45:59, 3.14159",
+    "mark\ufeff x\u0085y\u00a0z \ufeff! \ufeff!", "👨‍👩‍👧 👩🏾‍💻 a\u200db", "done.) (see... [1], [2]!\n\n  e e ee e.\n",
 ]  # fmt: skip
 
 
@@ -64,7 +65,8 @@ TEXTS = {
     "carriage returns": "one\r\ntwo\r\n\r\nthree\rfour",
     "only newlines": "\n\n\n",
     "unusual spaces": "no\u00a0break thin\u2009space ideographic\u3000space next\u0085line em\u2003 \u2028line\u2029para",
-    "byte order mark": "\ufeffmark \ufeff inside",
+    "byte order mark": "\ufeffmark \ufeff inside \ufeff! end",
+    "unusual case": "I'ſ we'LL THEY'RE it'S ﬃ İ ı ß ẞ Σς \u212a",
     "digits": "0 7 42 123 1234 12345 123456789 3.14 1,000,000 ٣٤٥ 四五 ² ½ Ⅷ",
     "code": "function f(x) { return x**2 != 0 ? `${x}` : null; } // note\n#include <stdio.h>\n",
     "indented code": "class A:\n    def b(self):\n        if self.c == {'d': [1, 2]}:\n            pass\n",
@@ -94,6 +96,7 @@ TEXTS = {
     "metaspace characters": "a▁b ▁▁ c",
     "byte token names": "<0x41><0xE4> not bytes",
     "special tokens inside": "a<s>b</s> <|im_start|>user\nhi<|im_end|>\n<|endoftext|> <bos>x<eos>",
+    "special tokens that strip": "a  <mask> b </think>  c <｜tool｜>x",
     "special token first": "</s>after",
     "special token last": "before <|im_end|>",
     "special tokens only": "<|im_end|></s><eos>",
@@ -347,10 +350,12 @@ def special(*contents: str) -> list[AddedToken]:
 def train_byte_level(seed: int, pre_tokenizer, normalizer, tokens: list[AddedToken], **model) -> Tokenizer:
     tokenizer = Tokenizer(models.BPE(**model))
     tokenizer.normalizer = normalizer
-    tokenizer.pre_tokenizer = pre_tokenizer
+    # Trained on whole lines: with tokens that reach over words, it shows in the ids how a text is split.
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(vocab_size=700, initial_alphabet=alphabet, show_progress=False)
+    trainer = trainers.BpeTrainer(vocab_size=800, initial_alphabet=alphabet, show_progress=False)
     tokenizer.train_from_iterator(training_text(seed), trainer)
+    tokenizer.pre_tokenizer = pre_tokenizer
     tokenizer.add_tokens(tokens)
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.post_processor = processors.ByteLevel(trim_offsets=False)
@@ -405,10 +410,18 @@ def punctuation_split() -> Tokenizer:
     return train_byte_level(4, pre_tokenizer, normalizers.NFKC(), special("<s>", "</s>"))
 
 
-def train_sentencepiece_bpe(seed: int, prepend: bool, tokens: list[str]) -> Tokenizer:
+def whitespace_words() -> Tokenizer:
+    pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Whitespace(), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+    )
+    return train_byte_level(10, pre_tokenizer, None, special("<s>", "</s>"))
+
+
+def train_sentencepiece_bpe(seed: int, prepend: bool, tokens: list[str], by_word=True) -> Tokenizer:
     """As SentencePiece trains BPE with byte fallback: spaces are ▁, rare characters are left to bytes."""
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always" if prepend else "never")
+    scheme = "always" if prepend else "never"
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme=scheme, split=by_word)
     trainer = trainers.BpeTrainer(vocab_size=420, limit_alphabet=90, show_progress=False)
     tokenizer.train_from_iterator(training_text(seed), trainer)
     trained = json.loads(tokenizer.to_str())["model"]
@@ -441,7 +454,7 @@ def llama2_like() -> Tokenizer:
 
 
 def mistral_like() -> Tokenizer:
-    tokenizer = train_sentencepiece_bpe(6, True, ["<unk>", "<s>", "</s>", "[INST]", "[/INST]"])
+    tokenizer = train_sentencepiece_bpe(6, True, ["<unk>", "<s>", "</s>", "[INST]", "[/INST]"], by_word=False)
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first", split=False)
     tokenizer.decoder = sentencepiece_decoder(strip=True)
     tokenizer.add_special_tokens(special("<unk>", "<s>", "</s>", "[INST]", "[/INST]"))
@@ -474,7 +487,9 @@ def train_unigram(seed: int, metaspace, tokens: list[str]) -> Tokenizer:
 
 
 def unigram() -> Tokenizer:
-    tokenizer = train_unigram(8, pre_tokenizers.Metaspace(prepend_scheme="always"), ["<unk>", "<s>", "</s>"])
+    lines = pre_tokenizers.Metaspace(prepend_scheme="always", split=False)
+    tokenizer = train_unigram(8, lines, ["<unk>", "<s>", "</s>"])
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always", split=True)
     tokenizer.decoder = decoders.Metaspace(prepend_scheme="always")
     end = ("</s>", tokenizer.token_to_id("</s>"))
     tokenizer.post_processor = processors.TemplateProcessing(
@@ -486,7 +501,10 @@ def unigram() -> Tokenizer:
 def unigram_bytes() -> Tokenizer:
     """Unigram with byte fallback, which Python's trainer cannot make."""
     names = ["<unk>", "<s>", "</s>"] + [f"<0x{byte:02X}>" for byte in range(256)]
-    tokenizer = train_unigram(9, pre_tokenizers.Metaspace(prepend_scheme="never"), ["<unk>", "<s>", "</s>"])
+    words = pre_tokenizers.Sequence(
+        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(prepend_scheme="always")]
+    )
+    tokenizer = train_unigram(9, words, ["<unk>", "<s>", "</s>"])
     data = json.loads(tokenizer.to_str())
     pieces = data["model"]["vocab"]
     rare = set("你好世界天気오늘שлم")
@@ -511,7 +529,7 @@ FIXTURES = {
     "qwen-like": (qwen_like, {**CHATML_CONFIG, "chat_template": CHATML, "clean_up_tokenization_spaces": True}, {}),
     "llama3-like": (
         llama3_like,
-        {"bos_token": "<|begin_of_text|>", "eos_token": "<|eot_id|>"},
+        {"bos_token": "<|begin_of_text|>", "eos_token": "<|eot_id|>", "mask_token": "<mask>"},
         {"chat_template.jinja": LLAMA3},
     ),
     "smollm-like": (
@@ -526,6 +544,7 @@ FIXTURES = {
         {},
     ),
     "punctuation-split": (punctuation_split, {"bos_token": "<s>", "eos_token": "</s>"}, {}),
+    "whitespace-words": (whitespace_words, {}, {}),
     "llama2-like": (
         llama2_like,
         {**SENTENCEPIECE_CONFIG, "add_bos_token": True, "add_eos_token": False},

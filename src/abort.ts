@@ -1,3 +1,5 @@
+import { AbortError, LLMError } from "./errors.js";
+
 /** The result of a promise, or the signal's reason as soon as it is aborted; the work behind goes on. */
 export async function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   signal.throwIfAborted();
@@ -20,4 +22,10 @@ export function abortTogether(controller: AbortController, signal?: AbortSignal)
   if (signal.aborted) abort();
   signal.addEventListener("abort", abort);
   return () => signal.removeEventListener("abort", abort);
+}
+
+/** The error of an aborted call: the reason itself if it is one of ours, else an `AbortError`. */
+export function abortedBy({ reason }: AbortSignal): LLMError {
+  if (LLMError.is(reason)) return reason;
+  return new AbortError("The request was aborted.", { cause: reason });
 }

@@ -1,7 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { abortTogether } from "./abort.js";
+import { runAttempt } from "./attempt.js";
 import { resolveConfig, type Settings } from "./config.js";
-import { AbortError, GenerationError, LLMError, TimeoutError } from "./errors.js";
+import { AbortError, LLMError, TimeoutError } from "./errors.js";
 import { ModelCache } from "./model-cache.js";
 import type { Provider } from "./providers/provider.js";
 import { createProvider } from "./providers/registry.js";
@@ -16,6 +17,7 @@ import type {
   LLMStream,
   ModelInfo,
   StreamEvent,
+  StreamingRequest,
 } from "./types.js";
 
 /**
@@ -42,12 +44,14 @@ export class LLMClient {
    * Gives the whole reply, or the stream of it if the request says `stream: true`.
    * @example await client.generate({ messages: "Name three rivers.", temperature: 0 })
    */
-  generate(request: LLMRequest & { stream: true }): LLMStream;
-  generate(request: string | (LLMRequest & { stream?: false })): Promise<LLMResponse>;
-  generate(request: string | LLMRequest): Promise<LLMResponse> | LLMStream;
-  generate(request: string | LLMRequest): Promise<LLMResponse> | LLMStream {
+  generate(request: StreamingRequest): LLMStream;
+  generate(request: string | LLMRequest): Promise<LLMResponse>;
+  generate(request: string | LLMRequest | StreamingRequest): Promise<LLMResponse> | LLMStream;
+  generate(request: string | LLMRequest | StreamingRequest): Promise<LLMResponse> | LLMStream {
     const stream = this.stream(request);
-    return typeof request === "object" && request?.stream === true ? stream : stream.response;
+    if (typeof request === "object" && request?.stream === true) return stream;
+    // A promise of its own: the failure of a stream's response may go unnoticed, but not this one.
+    return stream.response.then((response) => response);
   }
 
   /**
@@ -55,7 +59,7 @@ export class LLMClient {
    * @example
    * for await (const event of client.stream("Hello")) if (event.type === "text") console.log(event.text);
    */
-  stream(request: string | LLMRequest): LLMStream {
+  stream(request: string | LLMRequest | StreamingRequest): LLMStream {
     const call = new AbortController();
     return new ResponseStream(this.#run(request, call), call);
   }
@@ -63,7 +67,12 @@ export class LLMClient {
   /** Models that the provider offers; the list is kept for `cacheTtl` seconds. */
   async listModels(options: { useCache?: boolean } = {}): Promise<ModelInfo[]> {
     this.#checkOpen();
-    return this.#models.get(options);
+    const models = await this.#models.get(options);
+    // The list may be older than what was loaded since.
+    return models.map((model) => ({
+      ...model,
+      loaded: this.#provider.isLoaded?.(model) ?? model.loaded,
+    }));
   }
 
   /** Makes the next `listModels` look anew. */
@@ -95,22 +104,24 @@ export class LLMClient {
     return this.close();
   }
 
-  async *#run(input: string | LLMRequest, call: AbortController): AsyncGenerator<StreamEvent> {
-    this.#checkOpen();
-    const request = checkRequest(input);
-    const context = {
-      signal: call.signal,
-      requestId: request.requestId ?? randomUUID(),
-      responseId: randomUUID(),
-      startedAt: performance.now(),
-    };
-    const unlink = abortTogether(call, request.signal);
+  async *#run(
+    input: string | LLMRequest | StreamingRequest,
+    call: AbortController,
+  ): AsyncGenerator<StreamEvent> {
+    const { signal } = call;
+    const context = { signal, ...newIds(input), startedAt: performance.now() };
+    let unlink = () => {};
     this.#calls.add(call);
     try {
-      const events = this.#provider.stream(request, context);
+      this.#checkOpen();
+      const request = checkRequest(input);
+      unlink = abortTogether(call, request.signal);
+      const events = runAttempt(this.#provider, request, context);
       yield* withTimeLimits(events, this.#limitsOf(request), call);
     } catch (error) {
-      throw this.#explain(error, request, context);
+      if (!LLMError.is(error)) throw error;
+      // What fails before the first attempt tells as much as what fails later.
+      throw error.with({ requestId: context.requestId, attempts: error.attempts ?? [] });
     } finally {
       unlink();
       this.#calls.delete(call);
@@ -124,24 +135,6 @@ export class LLMClient {
       idle: timeoutOverride ?? timeout,
       deadline,
     };
-  }
-
-  #explain(
-    error: unknown,
-    { model }: CheckedRequest,
-    { requestId, startedAt }: { requestId: string; startedAt: number },
-  ): LLMError {
-    const failure = LLMError.is(error)
-      ? error
-      : new GenerationError(`Generating failed: ${String(error)}`, { cause: error });
-    const attempt = {
-      leg: 0,
-      provider: this.#provider.name,
-      model: failure.model ?? model,
-      code: failure.code,
-      durationMs: performance.now() - startedAt,
-    };
-    return failure.with({ requestId, attempts: [attempt] });
   }
 
   #listModels(): Promise<ModelInfo[]> {
@@ -173,6 +166,12 @@ export class LLMClient {
   #checkOpen(): void {
     if (this.#closing) throw closedError();
   }
+}
+
+function newIds(input: unknown): { requestId: string; responseId: string } {
+  const given = (input as Partial<LLMRequest> | undefined)?.requestId;
+  const requestId = typeof given === "string" && given !== "" ? given : randomUUID();
+  return { requestId, responseId: randomUUID() };
 }
 
 function closedError(): AbortError {

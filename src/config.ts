@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { ConfigurationError } from "./errors.js";
 import type { LLMConfig, ProviderName } from "./types.js";
 import { allow, check, describeProblem } from "./validation.js";
@@ -13,9 +13,6 @@ export interface Settings {
   deadline?: number;
   cacheTtl: number;
 }
-
-/** Environment variables, as `process.env` holds them. */
-export type Environment = Record<string, string | undefined>;
 
 const DEFAULT_TIMEOUT = 30;
 const DEFAULT_FIRST_TOKEN_TIMEOUT = 300;
@@ -47,6 +44,7 @@ const VARIABLES: { field: keyof LLMConfig; name: string; numeric?: boolean }[] =
   { field: "cacheTtl", name: "LLM_CLIENT_CACHE_TTL", numeric: true },
 ];
 
+const DIRECT = "given directly";
 const FOLDER = "the folder of a model; servers are not available in this version";
 const seconds = allow.seconds();
 
@@ -75,15 +73,18 @@ const configSchema = z.strictObject(
  * @example
  * resolveConfig({ model: "demo" }, {}).timeout; // 30
  */
-export function resolveConfig(config: LLMConfig = {}, env: Environment = process.env): Settings {
-  const given = checkLayer(camelCased(config), () => "given in code");
-  const fromEnv = checkLayer(readEnvironment(env), (field) => `from ${variableOf(field)}`);
+export function resolveConfig(
+  config: LLMConfig = {},
+  env: NodeJS.ProcessEnv = process.env,
+): Settings {
+  const given = checkLayer(camelCased(config), () => DIRECT);
+  const fromEnv = checkLayer(readEnvironment(env), originOf);
   // A folder given in code says which model is meant; a name in the environment must not change it.
   if (given.baseUrl !== undefined) delete fromEnv.model;
   const { provider = "auto", ...rest } = { ...fromEnv, ...given };
   return {
     ...rest,
-    provider: usableProvider(provider),
+    provider: usableProvider(provider, given.provider ? DIRECT : originOf("provider")),
     timeout: rest.timeout ?? DEFAULT_TIMEOUT,
     firstTokenTimeout: rest.firstTokenTimeout ?? rest.timeout ?? DEFAULT_FIRST_TOKEN_TIMEOUT,
     cacheTtl: rest.cacheTtl ?? DEFAULT_CACHE_TTL,
@@ -111,18 +112,18 @@ function checkLayer(values: unknown, originOf: (field: string) => string): LLMCo
 /** Accepts `base_url` for `baseUrl`, as configuration files may be written either way. */
 function camelCased(config: unknown): unknown {
   if (typeof config !== "object" || config === null) return config;
-  const result: Record<string, unknown> = {};
+  const result = new Map<string, unknown>();
   for (const [key, value] of Object.entries(config)) {
     const field = key.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
-    if (field in result) {
+    if (result.has(field)) {
       throw new ConfigurationError(`The configuration is wrong: ${field} is given twice.`);
     }
-    result[field] = value;
+    result.set(field, value);
   }
-  return result;
+  return Object.fromEntries(result);
 }
 
-function readEnvironment(env: Environment): Record<string, unknown> {
+function readEnvironment(env: NodeJS.ProcessEnv): Record<string, unknown> {
   const result: Record<string, unknown> = {};
   for (const { field, name, numeric } of VARIABLES) {
     const value = env[name]?.trim();
@@ -133,14 +134,14 @@ function readEnvironment(env: Environment): Record<string, unknown> {
   return result;
 }
 
-function variableOf(field: string): string {
-  return VARIABLES.find((variable) => variable.field === field)!.name;
+function originOf(field: string): string {
+  return `from ${VARIABLES.find((variable) => variable.field === field)!.name}`;
 }
 
-function usableProvider(provider: ProviderName | "auto"): ProviderName {
+function usableProvider(provider: ProviderName | "auto", origin: string): ProviderName {
   if (provider === "mlx" || provider === "auto") return "mlx";
-  throw new ConfigurationError(`Provider "${provider}" is not available in this version.`, {
-    provider,
-    hint: 'Use provider "mlx".',
-  });
+  throw new ConfigurationError(
+    `Provider "${provider}" is not available in this version (${origin}).`,
+    { provider, hint: 'Use provider "mlx".' },
+  );
 }

@@ -236,15 +236,25 @@ function brandOf(name: string): symbol {
   return Symbol.for(`mlx-llm-client.${name}`);
 }
 
+const SECRET_NAME = "(?:api[-_]?key|authorization|token|secret|password)";
+const QUOTE = `\\\\?["']`;
+
 const SECRET_PATTERNS: [RegExp, string][] = [
   // user:password@ in an address
-  [/([a-z][a-z0-9+.-]*:\/\/)[^\s/@]+@/gi, "$1[redacted]@"],
-  [/\b(Bearer|Basic)\s+[\w.~+/=:-]+/gi, "$1 [redacted]"],
+  [/([a-z][a-z0-9+.-]*:\/\/)[^\s/]*@/gi, "$1[redacted]@"],
+  // api_key=…, "apiKey": "…", Authorization: Bearer …
   [
-    /\b((?:x-)?api[-_]?key|authorization|access[-_]?token|password)(["']?\s*[:=]\s*["']?)(?!Bearer|Basic)[^\s"'&,;}]+/gi,
-    "$1$2[redacted]",
+    new RegExp(
+      `(${SECRET_NAME}(?:${QUOTE})?\\s*[:=]\\s*)` +
+        `(?:(${QUOTE})(?:(?!\\2).)+\\2` +
+        `|((?:${QUOTE})?(?:(?:Bearer|Basic|Token)\\s+)?)(?:[^\\s"'&,;}\\\\]|\\\\(?!["']))+)`,
+      "gi",
+    ),
+    "$1$2$3[redacted]$2",
   ],
-  [/\bsk-[\w:-]{8,}/g, "sk-[redacted]"],
+  [/\b(Bearer\s+)[\w.~+/=:-]{16,}/gi, "$1[redacted]"],
+  // Keys of many services; models and their folders are named alike.
+  [/(?<![\w/\\-])(sk-|hf_)[\w:-]{8,}/g, "$1[redacted]"],
 ];
 
 /** Replaces API keys, authorization headers and credentials in addresses by "[redacted]". */
@@ -252,7 +262,7 @@ export function redactSecrets(text: string): string {
   return SECRET_PATTERNS.reduce((result, [pattern, by]) => result.replace(pattern, by), text);
 }
 
-const SECRET_FIELD = /^((x-)?api[-_]?key|authorization|access[-_]?token|password)$/i;
+const SECRET_FIELD = new RegExp(`${SECRET_NAME}$`, "i");
 
 function withoutSecrets<T>(value: T): T {
   if (typeof value === "string") return redactSecrets(value) as T;

@@ -38,6 +38,7 @@ export type {
   ResponseFormat,
   Role,
   StreamEvent,
+  StreamingRequest,
   TextPart,
   Timings,
   TokenLogprob,

@@ -1,10 +1,11 @@
-import { z } from "zod";
+import * as z from "zod";
 import { ValidationError } from "./errors.js";
-import type { LLMRequest, Message } from "./types.js";
+import type { LLMRequest, Message, StreamingRequest } from "./types.js";
 import { allow, check, describeProblem } from "./validation.js";
 
 /** A validated request in its one normal form. */
-export interface CheckedRequest extends Omit<LLMRequest, "messages" | "stop" | "temperature"> {
+export interface CheckedRequest
+  extends Omit<LLMRequest, "messages" | "stop" | "stream" | "temperature"> {
   messages: Message[];
   /** Empty for none. */
   stop: string[];
@@ -13,6 +14,10 @@ export interface CheckedRequest extends Omit<LLMRequest, "messages" | "stop" | "
 
 const DEFAULT_TEMPERATURE = 0.7;
 const MAX_STOPS = 16;
+/** Engines count in 32 bits. */
+const MAX_COUNT = 2 ** 31 - 1;
+/** Below this, and above its inverse, engines cannot tell a number from 0 or infinity. */
+const SMALLEST = 1e-6;
 
 const toolCall = z.strictObject(
   {
@@ -99,15 +104,17 @@ const responseFormat = z.discriminatedUnion(
   '"text", "json_object" or "json_schema"',
 );
 
+const jsonObject = allow.object().refine(isJson, "an object that can be written as JSON");
+
 const mlxOptions = z.strictObject(
   {
     raw: allow.flag().optional(),
-    templateVariables: allow.object().optional(),
+    templateVariables: jsonObject.optional(),
     xtcProbability: allow.number(0, 1).optional(),
     xtcThreshold: allow.number(0, 0.5).optional(),
-    repetitionContextSize: allow.whole(1).optional(),
-    penaltyContextSize: allow.whole(1).optional(),
-    prefillStepSize: allow.whole(1).optional(),
+    repetitionContextSize: allow.whole(1, MAX_COUNT).optional(),
+    penaltyContextSize: allow.whole(1, MAX_COUNT).optional(),
+    prefillStepSize: allow.whole(1, MAX_COUNT).optional(),
   },
   "an object",
 );
@@ -129,18 +136,18 @@ const requestSchema = z.strictObject(
     ),
     model: allow.text("the name of a model").optional(),
     temperature: allow.number(0, 2).optional(),
-    maxTokens: allow.whole(1).optional(),
+    maxTokens: allow.whole(1, MAX_COUNT).optional(),
     stream: allow.flag().optional(),
     requestId: allow.text("a text that is not empty").optional(),
     timeoutOverride: allow.seconds().optional(),
-    topP: allow.above(0, 1, "a number above 0, up to 1").optional(),
+    topP: allow.number(SMALLEST, 1).optional(),
     topK: allow.whole(0).optional(),
     minP: allow.number(0, 1).optional(),
     seed: allow.whole(0).optional(),
     stop: z
       .union([stopText, z.array(stopText).min(1, stops).max(MAX_STOPS, stops)], stops)
       .optional(),
-    repetitionPenalty: allow.above(0).optional(),
+    repetitionPenalty: allow.number(SMALLEST, 1 / SMALLEST).optional(),
     presencePenalty: allow.number(-2, 2).optional(),
     frequencyPenalty: allow.number(-2, 2).optional(),
     logitBias: logitBias.optional(),
@@ -167,8 +174,8 @@ const requestSchema = z.strictObject(
  * @example
  * checkRequest("Hello").messages; // [{ role: "user", content: "Hello" }]
  */
-export function checkRequest(input: string | LLMRequest): CheckedRequest {
-  const result = check<LLMRequest>(
+export function checkRequest(input: string | LLMRequest | StreamingRequest): CheckedRequest {
+  const result = check<LLMRequest | StreamingRequest>(
     requestSchema,
     typeof input === "string" ? { messages: input } : input,
   );
@@ -176,13 +183,28 @@ export function checkRequest(input: string | LLMRequest): CheckedRequest {
     const reasons = result.problems.map(describeProblem).join("; ");
     throw new ValidationError(`The request is wrong: ${reasons}.`);
   }
-  const { messages, stop = [], temperature = DEFAULT_TEMPERATURE, ...rest } = result.value;
+  const {
+    messages,
+    stop = [],
+    stream: _stream,
+    temperature = DEFAULT_TEMPERATURE,
+    ...rest
+  } = result.value;
   return {
     ...rest,
     temperature,
     messages: typeof messages === "string" ? [{ role: "user", content: messages }] : messages,
     stop: typeof stop === "string" ? [stop] : stop,
   };
+}
+
+function isJson(value: unknown): boolean {
+  try {
+    return JSON.stringify(value) !== undefined;
+  } catch {
+    // Circular, or with a BigInt in it.
+    return false;
+  }
 }
 
 function saysSomething({ role, content }: Message): boolean {

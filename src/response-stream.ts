@@ -41,6 +41,10 @@ export class ResponseStream implements LLMStream {
   async #drain(): Promise<void> {
     if (this.#isRead) return;
     this.#isRead = true;
+    await this.#readToEnd();
+  }
+
+  async #readToEnd(): Promise<void> {
     try {
       while (!(await this.#next()).done);
     } catch {
@@ -62,10 +66,9 @@ export class ResponseStream implements LLMStream {
   }
 
   async #leave(): Promise<IteratorResult<StreamEvent>> {
-    const left = new AbortError("The stream was left before its end.");
-    this.#call.abort(left);
-    await this.#source.return?.();
-    this.#reject(left);
+    this.#call.abort(new AbortError("The stream was left before its end."));
+    // The end is the error of the abort, with all that is known of the call.
+    await this.#readToEnd();
     return { done: true, value: undefined };
   }
 }

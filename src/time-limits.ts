@@ -29,7 +29,7 @@ export async function* withTimeLimits(
         ? new TimeoutError(`No more content came for ${idle} s.`, { code: "idle_timeout" })
         : new TimeoutError(`No content came for ${firstToken} s.`, {
             code: "first_content_timeout",
-            hint: "Loading a large model may take longer: set firstTokenTimeout.",
+            hint: "Loading a large model may take longer: raise timeout, or firstTokenTimeout alone.",
           });
       const timer = setTimeout(() => call.abort(silence), (contentCame ? idle : firstToken) * 1000);
       const next = await iterator.next().finally(() => clearTimeout(timer));

@@ -106,8 +106,8 @@ export interface LLMRequest {
   temperature?: number;
   /** Most tokens to generate; without it a reply ends by itself or when the context is full. */
   maxTokens?: number;
-  /** True: `generate` returns the stream. */
-  stream?: boolean;
+  /** False, if it is given; `StreamingRequest` is for true. */
+  stream?: false;
   /** Your name for this request, kept in the response and in errors. */
   requestId?: string;
   /** Seconds; replaces `timeout` and `firstTokenTimeout` for this request. */
@@ -141,6 +141,11 @@ export interface LLMRequest {
   /** Aborting it ends the work; the call fails with an `AbortError`. */
   signal?: AbortSignal;
   providerOptions?: ProviderOptions;
+}
+
+/** A request for which `generate` returns the stream. */
+export interface StreamingRequest extends Omit<LLMRequest, "stream"> {
+  stream: true;
 }
 
 /** Token counts; what a provider does not tell is undefined, never 0. */

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 
 /** A wrong field: which one, what stands there, and what may stand there. */
 export interface Problem {
@@ -36,8 +36,6 @@ export const allow = {
   object: () => z.record(z.string(), z.unknown(), "an object"),
   number: (min: number, max: number, allowed = `a number from ${min} to ${max}`) =>
     z.number(allowed).min(min, allowed).max(max, allowed),
-  above: (limit: number, max = Number.MAX_VALUE, allowed = `a number above ${limit}`) =>
-    z.number(allowed).gt(limit, allowed).max(max, allowed),
   seconds: () => {
     const allowed = "a number of seconds above 0";
     return z.number(allowed).gt(0, allowed).max(MAX_SECONDS, allowed);
@@ -90,6 +88,15 @@ function nameField(path: PropertyKey[]): string {
 function show(value: unknown): string {
   if (typeof value === "number" || typeof value === "bigint") return String(value);
   if (typeof value === "function") return "a function";
-  const text = JSON.stringify(value) ?? String(value);
+  const text = asJson(value) ?? String(value);
   return text.length > 60 ? `${text.slice(0, 57)}…` : text;
+}
+
+function asJson(value: unknown): string | undefined {
+  try {
+    return JSON.stringify(value);
+  } catch {
+    // Circular, or with a BigInt in it.
+    return undefined;
+  }
 }

@@ -11,15 +11,18 @@ import {
   ConfigurationError,
   LLMClient,
   type LLMConfig,
-  LLMError,
   type LLMRequest,
   type StreamEvent,
+  type StreamingRequest,
   TimeoutError,
   ValidationError,
 } from "../src/index.js";
 import { failureOf } from "./contracts/provider-contract.js";
 import { describeNative } from "./helpers/native.js";
-import { makeTalkingModel } from "./helpers/talking-model.js";
+import { makeLargeModel, makeTalkingModel } from "./helpers/talking-model.js";
+
+// Other work may keep the machine busy.
+jest.setTimeout(30_000);
 
 const places = mkdtempSync(join(tmpdir(), "client-"));
 const entry = fileURLToPath(new URL("../dist/index.js", import.meta.url));
@@ -92,6 +95,15 @@ describeNative("a client", () => {
       expect((await streamed.response).content).toBe(whole.content);
     });
 
+    test("gives the reply or the stream also for requests that have a type", async () => {
+      const request: LLMRequest = { messages: "Hi", maxTokens: 2 };
+      expect((await client.generate(request)).usage.completionTokens).toBe(2);
+      const streaming: StreamingRequest = { ...request, stream: true };
+      expect(await textOf(client.generate(streaming))).not.toBe("");
+      const either: LLMRequest | StreamingRequest = Math.random() < 2 ? request : streaming;
+      expect(await client.generate(either)).toMatchObject({ finishReason: "length" });
+    });
+
     test("gives the stream if the request says so", async () => {
       const stream = client.generate({ messages: "Hi", maxTokens: 5, stream: true });
       const text = await textOf(stream);
@@ -104,6 +116,23 @@ describeNative("a client", () => {
       expect(timings.firstTokenMs).toBeLessThanOrEqual(latencyMs);
       expect(timings.promptTokensPerSecond).toBeGreaterThan(0);
       expect(timings.tokensPerSecond).toBeGreaterThan(0);
+    });
+
+    test("counts the time in which a call waits for its turn", async () => {
+      await client.generate({ messages: "Hi", maxTokens: 1 });
+      const startedAt = performance.now();
+      const calls = Array.from({ length: 20 }, async () => {
+        let measured: number | undefined;
+        const stream = client.stream({ messages: "x".repeat(200), maxTokens: 5 });
+        for await (const { type } of stream) {
+          if (type === "text") measured ??= performance.now() - startedAt;
+        }
+        return [(await stream.response).timings.firstTokenMs!, measured!];
+      });
+      for (const [reported, measured] of (await Promise.all(calls)) as [number, number][]) {
+        expect(reported).toBeLessThanOrEqual(measured);
+        expect(reported).toBeGreaterThan(measured * 0.5);
+      }
     });
 
     test("answers with the demo model, and says so, where none is named", async () => {
@@ -136,10 +165,41 @@ describeNative("a client", () => {
           leg: 0,
           provider: "mlx",
           model: "nobody/has-this",
+          phase: "load",
           code: "model_not_found",
           durationMs: expect.any(Number),
         },
       ]);
+    });
+
+    test("tells the request also where nothing was tried", async () => {
+      const wrong = { messages: "Hi", temperature: 3, requestId: "mine" };
+      expect(await failureOf(client.generate(wrong))).toMatchObject({
+        name: "ValidationError",
+        requestId: "mine",
+        attempts: [],
+      });
+      await client.close();
+      const closed = await failureOf(client.generate("Hi"));
+      expect(closed).toMatchObject({ code: "closed", attempts: [] });
+      expect(closed.requestId).toMatch(/^[0-9a-f-]{36}$/);
+    });
+
+    test("after leaving the loop tells how far the reply had come", async () => {
+      const stream = client.stream({ messages: "Hi", requestId: "mine" });
+      let text = "";
+      for await (const event of stream) {
+        if (event.type === "text") text += event.text;
+        if (text !== "") break;
+      }
+      expect(await failureOf(stream.response)).toMatchObject({
+        name: "AbortError",
+        message: "The stream was left before its end.",
+        partial: text,
+        requestId: "mine",
+        provider: "mlx",
+        attempts: [{ phase: "stream", code: "aborted" }],
+      });
     });
 
     test("leaves no rejection behind when nobody waits for the response", async () => {
@@ -239,6 +299,14 @@ describeNative("a client", () => {
       client.invalidateCache();
       expect(await names()).toEqual(["parrot", "wide"]);
     });
+
+    test("tells which are loaded now, also in a remembered list", async () => {
+      const isLoaded = async () =>
+        (await client.listModels()).find(({ id }) => id === "parrot")!.loaded;
+      expect(await isLoaded()).toBe(false);
+      await client.generate({ messages: "Hi", maxTokens: 1 });
+      expect(await isLoaded()).toBe(true);
+    });
   });
 
   test("health reports on the provider", async () => {
@@ -268,6 +336,29 @@ describeNative("a client", () => {
       const script = `await client.generate({ messages: "Hi", maxTokens: 3 });
         await client.close(); console.log("done");`;
       expect(await run(script)).toBe("done\n");
+    });
+
+    test("ends soon after close although a model is loading", async () => {
+      const largeBytes = await makeLargeModel(join(places, "large"));
+      const script = `
+        import { loadNative } from ${JSON.stringify(join(entry, "../mlx/native.js"))};
+        client.generate({ messages: "Hi", model: "large" }).catch(({ code }) => console.log(code));
+        const { memory } = loadNative();
+        while (memory().active === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+        await client.close();
+        process.on("exit", () => console.log(memory().peak));`;
+      const [code, peak] = (await run(script)).split("\n");
+      expect(code).toBe("closed");
+      expect(Number(peak)).toBeLessThan(largeBytes / 2);
+      await rm(join(places, "large"), { recursive: true });
+    });
+
+    test("hears of a failure that nobody awaited", async () => {
+      const failing = run(`client.generate({ messages: "Hi", model: "nobody/has-this" });`);
+      await expect(failing).rejects.toMatchObject({
+        code: 1,
+        stderr: expect.stringContaining('"nobody/has-this" was not found'),
+      });
     });
 
     test("ends by itself without close once nothing is under way", async () => {
@@ -313,8 +404,4 @@ test("without the addon a client says why it cannot generate, and still lists mo
     health: { healthy: false, providers: [{ reachable: false, code: "provider_unavailable" }] },
   });
   expect(report.models).toContainEqual(expect.objectContaining({ id: "parrot" }));
-});
-
-test("errors of the package are known by LLMError.is", async () => {
-  expect(LLMError.is(await failureOf(new LLMClient(settings).generate("")))).toBe(true);
 });

@@ -75,7 +75,7 @@ test("fields may be written in snake case", () => {
 });
 
 test.each([
-  [{ timeout: 0 }, "timeout is 0, but must be a number of seconds above 0 (given in code)"],
+  [{ timeout: 0 }, "timeout is 0, but must be a number of seconds above 0 (given directly)"],
   [{ cacheTtl: -1 }, "cacheTtl is -1, but must be a number of seconds, 0 or more"],
   [{ model: "" }, 'model is "", but must be the name of a model'],
   [
@@ -90,6 +90,7 @@ test.each([
   [{ maxRetries: 3 }, "maxRetries is not available in this version"],
   [{ fallback_configs: [] }, "fallbackConfigs is not available in this version"],
   [{ baseUrl: "/a", base_url: "/b" }, "baseUrl is given twice"],
+  [{ toString: 1 }, "toString is not a known field"],
   ["demo", 'it is "demo", but must be an object'],
 ])("%j is refused", (config, problem) => {
   expect(failureOf(config).message).toContain(problem);
@@ -110,4 +111,7 @@ test("the hint lists the known fields", () => {
 
 test.each(["ollama", "lmstudio"] as const)("%s is not available yet", (provider) => {
   expect(failureOf({ provider })).toMatchObject({ provider, code: "configuration" });
+  expect(failureOf({ provider }).message).toContain("(given directly)");
+  const fromEnvironment = failureOf({}, { LLM_CLIENT_PROVIDER: provider });
+  expect(fromEnvironment.message).toContain("in this version (from LLM_CLIENT_PROVIDER)");
 });

@@ -29,7 +29,7 @@ describe("accepts", () => {
   });
 
   test("every field of the contract at its limits", () => {
-    const low: Required<LLMRequest> = {
+    const low: Required<Omit<LLMRequest, "stream">> = {
       messages: [
         { role: "system", content: "Be short." },
         {
@@ -45,7 +45,6 @@ describe("accepts", () => {
       model: "demo",
       temperature: 0,
       maxTokens: 1,
-      stream: false,
       requestId: "mine",
       timeoutOverride: 0.5,
       topP: 0.01,
@@ -68,7 +67,7 @@ describe("accepts", () => {
     };
     expect(checkRequest(low)).toEqual(low);
     const high = { temperature: 2, topP: 1, minP: 1, topLogprobs: 20, presencePenalty: 2 };
-    expect(checkRequest({ messages: "Hello", ...high })).toMatchObject(high);
+    expect(checkRequest({ messages: "Hello", ...high, stream: false })).toMatchObject(high);
   });
 });
 
@@ -77,17 +76,29 @@ describe("refuses", () => {
     [{ temperature: 3 }, "temperature is 3, but must be a number from 0 to 2"],
     [{ temperature: Number.NaN }, "temperature is NaN, but must be a number from 0 to 2"],
     [{ temperature: "0.5" }, 'temperature is "0.5", but must be a number from 0 to 2'],
-    [{ maxTokens: 0 }, "maxTokens is 0, but must be a whole number, 1 or more"],
-    [{ maxTokens: 1.5 }, "maxTokens is 1.5, but must be a whole number, 1 or more"],
-    [{ topP: 0 }, "topP is 0, but must be a number above 0, up to 1"],
-    [{ topP: 1.1 }, "topP is 1.1, but must be a number above 0, up to 1"],
+    [{ maxTokens: 0 }, "maxTokens is 0, but must be a whole number from 1 to 2147483647"],
+    [{ maxTokens: 1.5 }, "maxTokens is 1.5, but must be a whole number from 1 to 2147483647"],
+    [{ topP: 0 }, "topP is 0, but must be a number from 0.000001 to 1"],
+    [{ topP: 1.1 }, "topP is 1.1, but must be a number from 0.000001 to 1"],
     [{ topK: -1 }, "topK is -1, but must be a whole number, 0 or more"],
     [{ minP: 2 }, "minP is 2, but must be a number from 0 to 1"],
     [{ seed: 0.5 }, "seed is 0.5, but must be a whole number, 0 or more"],
     [{ stop: "" }, 'stop is "", but must be a text that is not empty'],
     [{ stop: ["a", ""] }, 'stop[1] is "", but must be a text that is not empty'],
     [{ stop: [] }, "stop is [], but must be a text, or 1 to 16 texts"],
-    [{ repetitionPenalty: 0 }, "repetitionPenalty is 0, but must be a number above 0"],
+    [
+      { repetitionPenalty: 0 },
+      "repetitionPenalty is 0, but must be a number from 0.000001 to 1000000",
+    ],
+    [{ repetitionPenalty: 1e300 }, "repetitionPenalty is 1e+300"],
+    [{ maxTokens: 2 ** 40 }, "maxTokens is 1099511627776"],
+    [{ topP: 1e-9 }, "topP is 1e-9"],
+    ...["repetitionContextSize", "penaltyContextSize", "prefillStepSize"].map(
+      (name): [object, string] => [
+        { providerOptions: { mlx: { [name]: 2 ** 31 } } },
+        `providerOptions.mlx.${name} is 2147483648, but must be a whole number from 1 to 2147483647`,
+      ],
+    ),
     [{ presencePenalty: 3 }, "presencePenalty is 3, but must be a number from -2 to 2"],
     [{ logitBias: { 5: 101 } }, "logitBias.5 is 101, but must be a number from -100 to 100"],
     [{ logitBias: { the: 1 } }, 'logitBias is {"the":1}, but must be an object { token id: bias }'],
@@ -145,6 +156,19 @@ describe("refuses", () => {
     ],
   ])("%j", (fields, problem) => {
     expect(messageOf({ messages: "Hello", ...fields })).toContain(problem);
+  });
+
+  test("template variables that cannot be written as JSON", () => {
+    const circular: Record<string, unknown> = {};
+    circular.self = circular;
+    for (const templateVariables of [circular, { count: 1n }]) {
+      expect(
+        messageOf({ messages: "Hello", providerOptions: { mlx: { templateVariables } } }),
+      ).toBe(
+        "The request is wrong: providerOptions.mlx.templateVariables is [object Object], " +
+          "but must be an object that can be written as JSON.",
+      );
+    }
   });
 
   test.each([[undefined], [null], [5], [[]]])("%j instead of a request", (request) => {

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { untilAborted } from "../src/abort.js";
 import { AbortError, GenerationError } from "../src/errors.js";
 import { ResponseStream } from "../src/response-stream.js";
 import type { LLMResponse, StreamEvent } from "../src/types.js";
@@ -16,7 +17,7 @@ function streamOf(events: StreamEvent[], failure?: Error) {
   async function* source() {
     try {
       for (const event of events) {
-        await sleep(0);
+        await untilAborted(sleep(0), call.signal);
         state.pulled += 1;
         yield event;
       }
@@ -92,4 +93,19 @@ test("leaving the loop aborts the call, ends the source and rejects the response
   expect(call.signal.aborted).toBe(true);
   expect(state.ended).toBe(true);
   await expect(stream.response).rejects.toBeInstanceOf(AbortError);
+});
+
+test("after the loop was left, the response fails with what the source knows of the abort", async () => {
+  const call = new AbortController();
+  async function* source(): AsyncGenerator<StreamEvent> {
+    yield EVENTS[0]!;
+    throw (call.signal.reason as AbortError).with({ partial: "a", requestId: "mine" });
+  }
+  const stream = new ResponseStream(source(), call);
+  for await (const _ of stream) break;
+  await expect(stream.response).rejects.toMatchObject({
+    message: "The stream was left before its end.",
+    partial: "a",
+    requestId: "mine",
+  });
 });

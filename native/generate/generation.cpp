@@ -29,8 +29,7 @@ void eval_state(const Cache& cache) {
 }  // namespace
 
 Generation::Generation(
-    std::shared_ptr<const Model> model, std::shared_ptr<Cache> cache,
-    std::vector<uint32_t> prompt,
+    std::shared_ptr<const Model> model, std::shared_ptr<Cache> cache, std::vector<uint32_t> prompt,
     GenerationOptions options, const std::atomic<bool>& cancelled,
     std::function<void(TokenEvent)> on_token)
     : model_(std::move(model)),
@@ -115,7 +114,8 @@ TokenEvent Generation::read(const Sample& sample) const {
     for (size_t i = 0; i < tokens.size(); i++) {
       event.top_logprobs.emplace_back(tokens[i], logprobs[i]);
     }
-    std::ranges::sort(event.top_logprobs, std::greater{}, [](const auto& top) { return top.second; });
+    std::ranges::sort(
+        event.top_logprobs, std::greater{}, [](const auto& top) { return top.second; });
   }
   return event;
 }

@@ -40,8 +40,7 @@ class Generation {
  public:
   Generation(
       std::shared_ptr<const Model> model, std::shared_ptr<Cache> cache,
-      std::vector<uint32_t> prompt,
-      GenerationOptions options, const std::atomic<bool>& cancelled,
+      std::vector<uint32_t> prompt, GenerationOptions options, const std::atomic<bool>& cancelled,
       std::function<void(TokenEvent)> on_token);
 
   bool step();

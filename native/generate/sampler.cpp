@@ -31,7 +31,8 @@ array count(const array& tokens, int vocab_size) {
   return mx::scatter_add_axis(mx::zeros({1, vocab_size}, mx::float32), tokens, ones, 1);
 }
 
-/// Keeps the smallest set of tokens that holds `top_p` of the mass: https://arxiv.org/abs/1904.09751
+/// Keeps the smallest set of tokens that holds `top_p` of the mass:
+/// https://arxiv.org/abs/1904.09751
 array apply_top_p(const array& logprobs, float top_p) {
   const array sorted = mx::sort(logprobs, -1);
   const array probs = mx::exp(sorted);
@@ -56,7 +57,8 @@ array apply_xtc(const array& logprobs, const SamplingOptions& options, const arr
   const array least = mx::min(mx::where(above, probs, mx::scalar(infinity, mx::float32)), -1);
   array excluded = mx::greater(probs, least);
   if (!options.xtc_special_tokens.empty()) {
-    const array special = row({options.xtc_special_tokens.begin(), options.xtc_special_tokens.end()});
+    const array special =
+        row({options.xtc_special_tokens.begin(), options.xtc_special_tokens.end()});
     const array kept = mx::zeros({1, special.dim(1)}, mx::bool_);
     excluded = mx::put_along_axis(excluded, special, kept, 1);
   }
@@ -135,8 +137,7 @@ Sample Sampler::operator()(const array& raw_logits, const array& previous) {
 
 array Sampler::penalize(array logits, const array& previous) {
   if (bias_) logits = logits + bias_;
-  const array token =
-      previous ? mx::reshape(mx::astype(previous, mx::int32), {1, 1}) : array();
+  const array token = previous ? mx::reshape(mx::astype(previous, mx::int32), {1, 1}) : array();
   if (history_ && token) {
     const array parts[] = {history_, token};
     history_ = last(mx::concatenate(parts, 1), longest_window_);

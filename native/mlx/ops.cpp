@@ -53,8 +53,8 @@ array slice_update(const array& a, const array& update, int axis, int start) {
   Bounds bounds(a);
   bounds.set(axis, start, start + update.dim(axis));
   return detail::record(
-      mlx_slice_update, a.get(), update.get(), bounds.start.data(), bounds.ndim,
-      bounds.stop.data(), bounds.ndim, bounds.stride.data(), bounds.ndim);
+      mlx_slice_update, a.get(), update.get(), bounds.start.data(), bounds.ndim, bounds.stop.data(),
+      bounds.ndim, bounds.stride.data(), bounds.ndim);
 }
 
 array random_key(uint64_t seed) {

@@ -128,9 +128,7 @@ inline array logsumexp(const array& a, int axis) {
 inline array softmax(const array& a, int axis) {
   return detail::record(mlx_softmax_axis, a.get(), axis, false);
 }
-inline array sort(const array& a, int axis) {
-  return detail::record(mlx_sort_axis, a.get(), axis);
-}
+inline array sort(const array& a, int axis) { return detail::record(mlx_sort_axis, a.get(), axis); }
 inline array argpartition(const array& a, int kth, int axis) {
   return detail::record(mlx_argpartition_axis, a.get(), kth, axis);
 }

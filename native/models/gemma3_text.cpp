@@ -67,8 +67,7 @@ class GemmaRMSNorm : public RMSNorm {
 
 class Attention {
  public:
-  Attention(
-      const ModelArgs& args, Weights& weights, const std::string& path, const RoPE& rope)
+  Attention(const ModelArgs& args, Weights& weights, const std::string& path, const RoPE& rope)
       : n_heads_(args.num_attention_heads),
         n_kv_heads_(args.num_key_value_heads),
         scale_(1.0f / std::sqrt(args.query_pre_attn_scalar)),
@@ -134,12 +133,12 @@ class TransformerBlock {
       : self_attn_(args, weights, path + ".self_attn", rope),
         mlp_(args, weights, path + ".mlp"),
         input_layernorm_(weights, path + ".input_layernorm", args.hidden_size, args.rms_norm_eps),
-        post_attention_layernorm_(weights, path + ".post_attention_layernorm", args.hidden_size,
-                                  args.rms_norm_eps),
-        pre_feedforward_layernorm_(weights, path + ".pre_feedforward_layernorm", args.hidden_size,
-                                   args.rms_norm_eps),
-        post_feedforward_layernorm_(weights, path + ".post_feedforward_layernorm",
-                                    args.hidden_size, args.rms_norm_eps) {}
+        post_attention_layernorm_(
+            weights, path + ".post_attention_layernorm", args.hidden_size, args.rms_norm_eps),
+        pre_feedforward_layernorm_(
+            weights, path + ".pre_feedforward_layernorm", args.hidden_size, args.rms_norm_eps),
+        post_feedforward_layernorm_(
+            weights, path + ".post_feedforward_layernorm", args.hidden_size, args.rms_norm_eps) {}
 
   array operator()(const array& x, const Mask& mask, LayerCache& cache) const {
     const array attended = self_attn_(input_layernorm_(x), mask, cache);

@@ -47,8 +47,7 @@ struct ModelArgs {
 
 class Attention {
  public:
-  Attention(
-      const ModelArgs& args, Weights& weights, const std::string& path, const RoPE& rope)
+  Attention(const ModelArgs& args, Weights& weights, const std::string& path, const RoPE& rope)
       : n_heads_(args.num_attention_heads),
         n_kv_heads_(args.num_key_value_heads),
         scale_(1.0f / std::sqrt(static_cast<float>(args.head_dim))),
@@ -89,9 +88,7 @@ class MLP {
         down_proj_(weights, path + ".down_proj", args.intermediate_size, args.hidden_size),
         up_proj_(weights, path + ".up_proj", args.hidden_size, args.intermediate_size) {}
 
-  array operator()(const array& x) const {
-    return down_proj_(swiglu(gate_proj_(x), up_proj_(x)));
-  }
+  array operator()(const array& x) const { return down_proj_(swiglu(gate_proj_(x), up_proj_(x))); }
 
  private:
   Linear gate_proj_, down_proj_, up_proj_;
@@ -104,8 +101,8 @@ class TransformerBlock {
       : self_attn_(args, weights, path + ".self_attn", rope),
         mlp_(args, weights, path + ".mlp"),
         input_layernorm_(weights, path + ".input_layernorm", args.hidden_size, args.rms_norm_eps),
-        post_attention_layernorm_(weights, path + ".post_attention_layernorm", args.hidden_size,
-                                  args.rms_norm_eps) {}
+        post_attention_layernorm_(
+            weights, path + ".post_attention_layernorm", args.hidden_size, args.rms_norm_eps) {}
 
   array operator()(const array& x, const Mask& mask, LayerCache& cache) const {
     const array h = x + self_attn_(input_layernorm_(x), mask, cache);

@@ -45,8 +45,7 @@ Mask KVCache::make_mask(int length) const {
   return length == 1 ? Mask{} : Mask{"causal", {}};
 }
 
-std::pair<array, array> RotatingKVCache::update_and_fetch(
-    const array& keys, const array& values) {
+std::pair<array, array> RotatingKVCache::update_and_fetch(const array& keys, const array& values) {
   if (keys.dim(time_axis) > 1) {
     append_in_order(keys, values);
     return {keys_, values_};
@@ -109,8 +108,7 @@ Mask RotatingKVCache::make_mask(int length) const {
   const array keys = mx::expand_dims(mx::arange(0, kept + length), 0);        // (1, keys)
   const array window = mx::from_data(std::span<const int32_t>(&window_, 1));
   return {
-      "array",
-      mx::logical_and(mx::greater_equal(queries, keys), mx::less(queries, keys + window))};
+      "array", mx::logical_and(mx::greater_equal(queries, keys), mx::less(queries, keys + window))};
 }
 
 Masks::Masks(const Cache& cache, int length) {

@@ -27,8 +27,7 @@ array Matrix::operator()(const array& x) const {
   return mx::quantized_matmul(x, weight, scales, biases, group_size, bits, mode);
 }
 
-Linear::Linear(
-    Weights& weights, const std::string& path, int in_dims, int out_dims, bool has_bias)
+Linear::Linear(Weights& weights, const std::string& path, int in_dims, int out_dims, bool has_bias)
     : matrix_(weights, path, in_dims, out_dims) {
   if (has_bias) bias_ = weights.take(path + ".bias", {out_dims});
 }

@@ -52,8 +52,8 @@ RoPE::RoPE(int dims, float base, bool traditional, const Config& scaling)
   }
   const int half = dims / 2;
   const float step = std::log(base) / static_cast<float>(half);
-  inverse_freqs_ = freqs_ ? mx::reciprocal(freqs_)
-                          : mx::exp(mx::arange(0, -half, -1, mx::float32) * step);
+  inverse_freqs_ =
+      freqs_ ? mx::reciprocal(freqs_) : mx::exp(mx::arange(0, -half, -1, mx::float32) * step);
 }
 
 mx::array RoPE::operator()(const mx::array& x, int offset) const {
@@ -63,8 +63,7 @@ mx::array RoPE::operator()(const mx::array& x, int offset) const {
     return mx::rope(x, dims_, traditional_, base_, scale_, offset, freqs_);
   }
   const Rotation& turn = rotation(offset, x.dim(2), x.dtype());
-  const mx::array halves[] = {
-      mx::slice(x, -1, dims_ / 2, dims_), mx::slice(x, -1, 0, dims_ / 2)};
+  const mx::array halves[] = {mx::slice(x, -1, dims_ / 2, dims_), mx::slice(x, -1, 0, dims_ / 2)};
   return x * turn.cosines + mx::concatenate(halves, -1) * turn.sines;
 }
 

@@ -11,7 +11,7 @@ import {
 } from "node:fs";
 import { dirname, join, sep } from "node:path";
 import { MLX_VERSION, runtimeFiles, unsupportedReason, wheelFor } from "./platforms.mjs";
-import { BuildError, missingTool, probe, root, run, say } from "./tools.mjs";
+import { BuildError, missingTool, probe, root, run, say, works } from "./tools.mjs";
 
 const cache = join(root, ".cache", "native");
 const here = join(root, "scripts", "native");
@@ -23,7 +23,8 @@ export const licenceFolder = join(cache, "licences");
 
 /**
  * Makes .cache/native/dependencies.cmake. With `bundled` an installed mlx-c is left aside, so that
- * the result can be given to other machines. Returns the files that must lie beside the addon.
+ * the result can be given to other machines. Returns the files that must lie beside the
+ * addon, and whether an installed mlx-c is used.
  */
 export function prepareDependencies({ bundled }) {
   const source = process.env.MLX_C_SOURCE;
@@ -32,7 +33,7 @@ export function prepareDependencies({ bundled }) {
   const earlier = earlierAnswer(heading);
   if (earlier) return earlier;
 
-  if (!probe("cmake", ["--version"])) throw missingTool("cmake", "to build the addon");
+  if (!works("cmake", ["--version"])) throw missingTool("cmake", "to build the addon");
   if (!compilerFound()) throw missingTool("a C++ compiler", "to build the addon");
   const installed = bundled || source ? undefined : findInstalled();
   if (installed) {
@@ -51,12 +52,12 @@ function earlierAnswer(heading) {
   const paths = [...text.matchAll(/"(.+?)"/g)].map((match) => match[1]);
   if (!text.startsWith(`${heading}\n`) || !paths.every((path) => existsSync(path)))
     return undefined;
-  return { runtimeFiles: paths.slice(2) };
+  return answer(paths.slice(2));
 }
 
 function compilerFound() {
   const compilers = process.env.CXX ? [process.env.CXX] : ["c++", "g++", "clang++"];
-  const found = (names) => names.some((name) => probe(name, ["--version"]) !== undefined);
+  const found = (names) => names.some((name) => works(name, ["--version"]));
   return found(compilers) && found(["ninja", "make"]);
 }
 
@@ -80,7 +81,7 @@ function fetchMlx() {
   const folder = join(cache, `mlx-${MLX_VERSION}-${platform}-${arch}`);
 
   if (!existsSync(folder)) {
-    if (!probe("python3", ["-m", "pip", "--version"])) {
+    if (!works("python3", ["-m", "pip", "--version"])) {
       throw missingTool("python3 with pip", `to fetch ${wheel.package} ${MLX_VERSION}`);
     }
     say(`MLX: fetching ${wheel.package} ${MLX_VERSION} with pip`);
@@ -121,14 +122,15 @@ function thisMachine() {
 
 /** Builds mlx-c as a static library on the fetched MLX; returns its CMake folder. */
 function buildMlxC(mlxFolder, givenSource) {
-  const prefix = join(cache, `mlx-c-${MLX_C_VERSION}-${process.platform}-${process.arch}`);
+  const version = givenSource ? "given" : MLX_C_VERSION;
+  const prefix = join(cache, `mlx-c-${version}-${process.platform}-${process.arch}`);
   const cmakeFolder = join(prefix, "share", "cmake", "MLXC");
   if (existsSync(prefix) && !givenSource) return cmakeFolder;
   const source = givenSource ?? mlxCSourceFromCargo();
   if (!existsSync(join(source, "mlx", "c", "mlx.h"))) {
     throw new BuildError(`${source} does not hold mlx-c: it has no mlx/c/mlx.h`);
   }
-  say(`mlx-c: building ${MLX_C_VERSION} (about a minute)`);
+  say(`mlx-c: building ${givenSource ?? MLX_C_VERSION} (about a minute)`);
   const build = join(cache, "mlx-c-build");
   const unfinished = join(cache, "mlx-c-unfinished");
   for (const path of [build, unfinished, prefix]) rmSync(path, { recursive: true, force: true });
@@ -155,7 +157,7 @@ function buildMlxC(mlxFolder, givenSource) {
 
 /** The Rust crate mlx-sys carries mlx-c's sources; cargo verifies the checksum in Cargo.lock. */
 function mlxCSourceFromCargo() {
-  if (!probe("cargo", ["--version"])) {
+  if (!works("cargo", ["--version"])) {
     const advice = missingTool("cargo", "to fetch the sources of mlx-c").message;
     throw new BuildError(
       `${advice}\n  Or set MLX_C_SOURCE to a folder with mlx-c ${MLX_C_VERSION}.`,
@@ -183,5 +185,10 @@ function writeDependencies(heading, mlx, mlxC, runtimeFiles) {
     `set(MLX_RUNTIME_FILES ${runtimeFiles.map((file) => `"${file}"`).join(" ")})`,
   ];
   writeFileSync(dependenciesFile, `${lines.join("\n")}\n`);
-  return { runtimeFiles };
+  return answer(runtimeFiles);
+}
+
+/** An installed MLX is found by its path, so nothing has to lie beside the addon. */
+function answer(runtimeFiles) {
+  return { runtimeFiles, installed: runtimeFiles.length === 0 };
 }

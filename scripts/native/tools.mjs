@@ -26,6 +26,11 @@ export function say(line) {
   process.stderr.write(`${line}\n`);
 }
 
+/** Whether a program is there and succeeds with these arguments. */
+export function works(command, args) {
+  return probe(command, args) !== undefined;
+}
+
 /** The output of a program, or undefined if it is not there or fails. */
 export function probe(command, args) {
   const result = spawnSync(command, args, { encoding: "utf8", cwd: root });

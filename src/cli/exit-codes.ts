@@ -1,3 +1,5 @@
+import type { HealthReport } from "../index.js";
+
 /** What the exit code of a command means; the one table of them. */
 export const EXIT = {
   ok: 0,
@@ -39,6 +41,21 @@ const CODES: Record<string, number> = {
   StreamInterruptedError: EXIT.interruptedStream,
   AbortError: EXIT.interrupt,
 };
+
+// By code, because a report holds no errors; any other is "unavailable".
+const HEALTH_CODES: Record<string, number> = {
+  configuration: EXIT.usage,
+  auth: EXIT.authentication,
+  model_not_found: EXIT.modelNotFound,
+  timeout: EXIT.timeout,
+};
+
+/** The exit code for a health report. */
+export function exitCodeOfHealth({ healthy, providers }: HealthReport): number {
+  if (healthy) return EXIT.ok;
+  const [first, ...others] = providers.map(({ code }) => HEALTH_CODES[code ?? ""]);
+  return first !== undefined && others.every((code) => code === first) ? first : EXIT.unavailable;
+}
 
 /** The exit code for an error that a command threw. */
 export function exitCodeOf(error: unknown): number {

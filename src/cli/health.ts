@@ -1,6 +1,6 @@
 import { Command } from "commander";
 import type { HealthReport, ProviderHealth } from "../index.js";
-import { EXIT } from "./exit-codes.js";
+import { exitCodeOfHealth } from "./exit-codes.js";
 import { addCommonFlags, type CommonFlags, type CommonOptions, commonOptions } from "./flags.js";
 import { formatBytes } from "./format.js";
 import type { Io } from "./io.js";
@@ -26,7 +26,7 @@ export async function runHealth(options: CommonOptions, io: Io): Promise<number>
   await io.stdout.write(
     options.json ? `${JSON.stringify(report, undefined, 2)}\n` : describeReport(report),
   );
-  return report.healthy ? EXIT.ok : EXIT.unavailable;
+  return exitCodeOfHealth(report);
 }
 
 function describeReport(report: HealthReport): string {

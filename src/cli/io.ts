@@ -29,6 +29,9 @@ export interface Io {
 }
 
 const QUIET_STDIN_MS = 3000;
+const STILL_OPEN =
+  "Waiting for the end of stdin, which is an open pipe. " +
+  'To give no input use < /dev/null, or from a program stdio: ["ignore", …].\n';
 
 /** The streams of this process. */
 export function processIo(signal: AbortSignal): Io {
@@ -76,10 +79,7 @@ function stdinIsPiped(): boolean {
 
 async function readStdin(stderr: Output, signal: AbortSignal): Promise<string> {
   // A parent that never closes the pipe would otherwise look like a hanging command.
-  const note = setTimeout(
-    () => void stderr.write("Waiting for the end of stdin…\n"),
-    QUIET_STDIN_MS,
-  );
+  const note = setTimeout(() => void stderr.write(STILL_OPEN), QUIET_STDIN_MS);
   const stop = () => process.stdin.destroy();
   signal.addEventListener("abort", stop);
   const chunks: Buffer[] = [];

@@ -7,6 +7,7 @@ import type { Io } from "./io.js";
 const EXAMPLES = `
 Examples:
   $ llm-client models
+  $ llm-client models -m org/name
   $ llm-client models --json | jq -r '.[].id'
   $ llm-client models | cut -f1`;
 
@@ -20,9 +21,15 @@ export function modelsCommand(run: (options: CommonOptions) => Promise<void>): C
 
 /** Prints the models: a table for people, tab-separated lines for programs. */
 export async function runModels(options: CommonOptions, io: Io): Promise<void> {
-  const { LLMClient } = await import("../index.js");
+  const { LLMClient, ModelNotFoundError } = await import("../index.js");
   await using client = new LLMClient(options.config);
-  const models = await client.listModels();
+  const { model } = options.config;
+  const all = await client.listModels();
+  const models = model === undefined ? all : all.filter(({ id }) => id === model);
+  if (model !== undefined && models.length === 0) {
+    const hint = 'Without --model, "llm-client models" lists all.';
+    throw new ModelNotFoundError(`Model "${model}" is not among those listed.`, { model, hint });
+  }
   if (options.json) return io.stdout.write(`${JSON.stringify(models, undefined, 2)}\n`);
   if (io.stdout.isTTY) return io.stdout.write(await table(models, options, io));
   await io.stdout.write(models.map(tabbedLine).join(""));

@@ -1,15 +1,9 @@
 import { join } from "node:path";
 import { ModelLoadError, ValidationError } from "../errors.js";
 import type { Message, Tool } from "../types.js";
+import { isObject, type Json, readJsonObject, readText } from "./json-file.js";
 import { parseTemplate, renderTemplate, TemplateRefusal } from "./template-runtime.js";
-import {
-  isObject,
-  type Json,
-  namedSpecialTokens,
-  readJsonObject,
-  readText,
-  readTokenizerConfig,
-} from "./tokenizer-files.js";
+import { namedSpecialTokens, readTokenizerConfig } from "./tokenizer-files.js";
 
 /** What a conversation is rendered from. */
 export interface ChatInput {
@@ -23,8 +17,6 @@ export interface ChatInput {
 
 /** Turns a conversation into the prompt that a model was trained on. */
 export interface ChatTemplate {
-  /** The Jinja source that is used without tools. */
-  readonly source: string;
   render(input: ChatInput): string;
 }
 
@@ -48,10 +40,7 @@ export async function loadChatTemplate(folder: string): Promise<ChatTemplate | u
   const render = compile(fallback, tokens);
   const toolUse = sources.get("tool_use");
   const renderWithTools = toolUse ? compile(toolUse, tokens) : render;
-  return {
-    source: fallback.text,
-    render: (input) => (input.tools?.length ? renderWithTools(input) : render(input)),
-  };
+  return { render: (input) => (input.tools?.length ? renderWithTools(input) : render(input)) };
 }
 
 /**
@@ -79,12 +68,12 @@ interface Source {
 
 async function findSources(folder: string, config: Json): Promise<Map<string, Source>> {
   const file = join(folder, "chat_template.jinja");
-  const text = await readText(file, LARGEST_FILE, "bad_template");
+  const text = await readText(file, "bad_template", LARGEST_FILE);
   if (text !== undefined) return new Map([["default", { text, place: file }]]);
   const inConfig = namedSources(config.chat_template, join(folder, "tokenizer_config.json"));
   if (inConfig.size > 0) return inConfig;
   const legacy = join(folder, "chat_template.json");
-  return namedSources((await readJsonObject(legacy))?.chat_template, legacy);
+  return namedSources((await readJsonObject(legacy, "bad_template"))?.chat_template, legacy);
 }
 
 /** A template is a string, or several are a list of names with templates. */

@@ -21,12 +21,13 @@ export type TextEvent = Extract<StreamEvent, { type: "text" }>;
 
 /** How a generation ended and what it took. */
 export interface GenerationOutcome {
-  content: string;
   finishReason: "stop" | "length";
   /** Tokens generated, the one that ended the reply included. */
   completionTokens: number;
   logprobs: TokenLogprob[];
   stats: NativeStats;
+  /** `performance.now()` when the first tokens came. */
+  firstTokenAt?: number;
 }
 
 /**
@@ -46,7 +47,11 @@ export async function* generateText(
     queue.fail(signal.reason);
   };
   signal.addEventListener("abort", abort);
-  const running = session.generate(tokens, sampling, (batch) => queue.push(batch));
+  let firstTokenAt: number | undefined;
+  const running = session.generate(tokens, sampling, (batch) => {
+    firstTokenAt ??= performance.now();
+    queue.push(batch);
+  });
   running
     .then(
       () => queue.end(),
@@ -66,7 +71,7 @@ export async function* generateText(
     if (rest !== "") yield { type: "text", text: rest };
     const stats = await running;
     signal.throwIfAborted();
-    return outcomeOf(reply, stats);
+    return { ...outcomeOf(reply, stats), firstTokenAt };
   } finally {
     signal.removeEventListener("abort", abort);
     session.close();
@@ -75,7 +80,6 @@ export async function* generateText(
 
 /** The text of a reply as its tokens come in. */
 class ReplyText {
-  content = "";
   readonly logprobs: TokenLogprob[] = [];
   /** True once a stop text has come. */
   stopped = false;
@@ -109,28 +113,25 @@ class ReplyText {
   flush(): string {
     const text = this.#push(this.#detokenizer.flush());
     if (this.stopped) return text;
-    const held = this.#stops.flush();
-    this.content += held;
-    return text + held;
+    return text + this.#stops.flush();
   }
 
   #push(text: string): string {
     const result = this.#stops.push(text);
     this.stopped ||= result.stopped;
-    this.content += result.text;
     return result.text;
   }
 }
 
 function outcomeOf(reply: ReplyText, stats: NativeStats): GenerationOutcome {
-  const { content, logprobs } = reply;
+  const { logprobs } = reply;
   if (reply.stopped) {
     // The engine may have been a few tokens ahead when it was told to stop.
-    return { content, logprobs, finishReason: "stop", completionTokens: reply.tokenCount, stats };
+    return { logprobs, finishReason: "stop", completionTokens: reply.tokenCount, stats };
   }
   const { finishReason, completionTokens } = stats;
   if (finishReason === "cancelled") {
     throw new GenerationError("The generation was ended from outside.", { code: "cancelled" });
   }
-  return { content, logprobs, finishReason, completionTokens, stats };
+  return { logprobs, finishReason, completionTokens, stats };
 }

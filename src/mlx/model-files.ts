@@ -1,8 +1,9 @@
-import { readFile, readdir, stat } from "node:fs/promises";
+import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { ModelLoadError } from "../errors.js";
 import type { ModelInfo } from "../types.js";
-import { listModelFolders, type ModelSearch } from "./model-places.js";
+import { isObject, type Json, readJsonObject } from "./json-file.js";
+import { DEMO, listModelFolders, type ModelSearch } from "./model-places.js";
 import { readSafetensorsHeader } from "./safetensors.js";
 
 export { findModel } from "./model-places.js";
@@ -11,9 +12,9 @@ export { findModel } from "./model-places.js";
 export interface ModelFiles {
   id: string;
   folder: string;
-  config: Record<string, unknown>;
+  config: Json;
   /** Empty when the folder has no generation_config.json. */
-  generationConfig: Record<string, unknown>;
+  generationConfig: Json;
   /** Safetensors files with valid headers, in order of name. */
   weightFiles: string[];
   /** Bytes of all tensors. */
@@ -48,7 +49,8 @@ const DOWNLOAD_AGAIN = "The download may be incomplete: download the model again
  */
 export async function readModelFiles(folder: string): Promise<ModelFiles> {
   const config = await readConfig(folder);
-  const generationConfig = (await readJsonObject(join(folder, "generation_config.json"))) ?? {};
+  const generationConfig =
+    (await readJsonObject(join(folder, "generation_config.json"), "bad_config")) ?? {};
   const weightFiles = await findWeightFiles(folder);
   return {
     id: modelId(folder),
@@ -81,7 +83,7 @@ async function describeModel(id: string, folder: string): Promise<ModelInfo> {
     provider: "mlx" as const,
     object: "model" as const,
     created: changed ? Math.floor(changed.mtimeMs / 1000) : undefined,
-    ownedBy: id === "demo" ? "mlx-llm-client" : ownerOf(id),
+    ownedBy: id === DEMO ? "mlx-llm-client" : ownerOf(id),
     path: folder,
   };
   try {
@@ -89,7 +91,7 @@ async function describeModel(id: string, folder: string): Promise<ModelInfo> {
     return {
       ...info,
       contextLength: files.contextLength,
-      description: id === "demo" ? "The small model that comes with the package" : undefined,
+      description: id === DEMO ? "The small model that comes with the package" : undefined,
       size: files.weightBytes,
       quantization: quantizationOf(files),
       family: String(files.config.model_type),
@@ -115,9 +117,9 @@ function quantizationOf({ config, dtype }: ModelFiles): string {
   return dtype.toLowerCase();
 }
 
-async function readConfig(folder: string): Promise<Record<string, unknown>> {
+async function readConfig(folder: string): Promise<Json> {
   const file = join(folder, "config.json");
-  const config = await readJsonObject(file);
+  const config = await readJsonObject(file, "bad_config");
   if (!config) {
     throw new ModelLoadError(`${folder} has no config.json, so it is not a model.`, {
       code: "bad_config",
@@ -130,28 +132,11 @@ async function readConfig(folder: string): Promise<Record<string, unknown>> {
   return config;
 }
 
-/** The object in a JSON file; undefined when there is no such file. */
-async function readJsonObject(file: string): Promise<Record<string, unknown> | undefined> {
-  let text: string;
-  try {
-    text = await readFile(file, "utf8");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw badConfig(file, "cannot be read", error);
-  }
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    throw badConfig(file, `is not JSON: ${(error as Error).message}`, error);
-  }
-  if (!isObject(value)) throw badConfig(file, "is not a JSON object");
-  return value;
-}
-
 /** As mlx-lm finds them, by name; an index adds that none may be missing. */
 async function findWeightFiles(folder: string): Promise<string[]> {
-  const present = await readdir(folder);
+  const present = await readdir(folder).catch((error: unknown) => {
+    throw badConfig(folder, "cannot be listed", error);
+  });
   const wanted = new Set(present.filter((name) => /^model.*\.safetensors$/.test(name)));
   for (const shard of await indexedShards(folder)) wanted.add(shard);
   if (wanted.size === 0) throw noWeights(folder, present);
@@ -166,7 +151,7 @@ async function findWeightFiles(folder: string): Promise<string[]> {
 /** The files that model.safetensors.index.json names. */
 async function indexedShards(folder: string): Promise<Set<string>> {
   const file = join(folder, "model.safetensors.index.json");
-  const index = await readJsonObject(file);
+  const index = await readJsonObject(file, "bad_config");
   if (!index) return new Set();
   if (!isObject(index.weight_map)) throw badConfig(file, 'has no "weight_map" object');
   const shards = new Set<string>();
@@ -217,13 +202,13 @@ async function readWeightHeaders(files: string[]): Promise<{ weightBytes: number
   return { weightBytes, dtype };
 }
 
-function readContextLength(config: Record<string, unknown>): number | undefined {
+function readContextLength(config: Json): number | undefined {
   const text = isObject(config.text_config) ? config.text_config : {};
   const values = CONTEXT_KEYS.flatMap((key) => [config[key], text[key]]);
   return values.find((value): value is number => Number.isSafeInteger(value) && Number(value) > 0);
 }
 
-function readEosTokenIds(config: Record<string, unknown>): number[] | undefined {
+function readEosTokenIds(config: Json): number[] | undefined {
   const text = isObject(config.text_config) ? config.text_config : {};
   const value = config.eos_token_id ?? text.eos_token_id;
   const ids = Array.isArray(value) ? value : [value];
@@ -237,12 +222,8 @@ function modelId(folder: string): string {
   return hub ? hub[1]!.replaceAll("--", "/") : basename(resolve(folder));
 }
 
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
 function badConfig(file: string, reason: string, cause?: unknown): ModelLoadError {
-  const hint = `Repair the file or download it again.`;
+  const hint = "Repair the file or download it again.";
   return new ModelLoadError(`${file} ${reason}.`, { code: "bad_config", hint, cause });
 }
 

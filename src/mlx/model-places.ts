@@ -3,11 +3,8 @@ import { readFile, readdir, stat } from "node:fs/promises";
 import { homedir } from "node:os";
 import { basename, isAbsolute, join, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
-import { ModelLoadError, ModelNotFoundError } from "../errors.js";
+import { ConfigurationError, ModelLoadError, ModelNotFoundError } from "../errors.js";
 import { nearestName } from "./nearest-name.js";
-
-/** Environment variables, as `process.env` holds them. */
-export type Environment = Record<string, string | undefined>;
 
 /** A model's folder and the name that finds it again. */
 export interface FoundModel {
@@ -17,7 +14,7 @@ export interface FoundModel {
 
 /** Where to look besides the usual places. */
 export interface ModelSearch {
-  env?: Environment;
+  env?: NodeJS.ProcessEnv;
   /** Model folders, or folders of models; looked at first. */
   folders?: string[];
 }
@@ -30,6 +27,8 @@ interface ModelPlace {
 }
 
 /** The model that comes with the package. */
+export const DEMO = "demo";
+/** Where that lies. */
 export const DEMO_FOLDER = fileURLToPath(new URL("../../models/demo", import.meta.url));
 
 const MODEL_NAME = /^(?:(?<org>\w[\w.-]*)\/)?(?<name>\w[\w.-]*)(?:@(?<revision>\w[\w./-]*))?$/;
@@ -45,26 +44,32 @@ const COMMIT = /^[0-9a-f]{7,64}$/;
  */
 export async function findModel(name: string, search: ModelSearch = {}): Promise<string> {
   const env = search.env ?? process.env;
-  if (name === "demo") return DEMO_FOLDER;
-  const path = expandHome(name, env);
-  if (looksLikePath(name)) return existingFolder(path, name);
+  if (name === DEMO) return DEMO_FOLDER;
+  if (looksLikePath(name)) return existingFolder(expandHome(name, env), name);
 
   const parts = MODEL_NAME.exec(name)?.groups;
   if (!parts || name.length > MAX_NAME_LENGTH || name.split(/[/@]/).includes("..")) {
     throw notAName(name);
   }
-  if (await isFolder(path)) return resolve(path);
+  const here: ModelPlace = {
+    label: "the working directory",
+    folder: process.cwd(),
+    layout: "tree",
+  };
   const places = await modelPlaces(search);
+  places.splice(search.folders?.length ?? 0, 0, here);
   for (const place of places) {
     const folder = await findWithin(place, parts);
-    if (folder && (await isFolder(folder))) return folder;
+    // Any folder may be named as a model is; elsewhere it is one, perhaps not yet complete.
+    const isModel = place === here ? isModelFolder : isFolder;
+    if (folder && (await isModel(folder))) return folder;
   }
-  throw await notFound(name, [`the folder ${resolve(path)}`, ...places.map(describe)], search);
+  throw await notFound(name, places.map(describe), search);
 }
 
 /** All models in the places where `findModel` looks, in that order; their files are not read. */
 export async function listModelFolders(search: ModelSearch = {}): Promise<FoundModel[]> {
-  const found: FoundModel[] = [{ id: "demo", folder: DEMO_FOLDER }];
+  const found: FoundModel[] = [{ id: DEMO, folder: DEMO_FOLDER }];
   for (const place of await modelPlaces(search)) found.push(...(await modelsWithin(place)));
   const seen = new Set<string>();
   return found.filter(({ id }) => !seen.has(id) && seen.add(id));
@@ -190,7 +195,11 @@ async function isFolder(path: string): Promise<boolean> {
 
 async function existingFolder(path: string, name: string): Promise<string> {
   const stats = await stat(path).catch(() => undefined);
-  if (stats?.isDirectory()) return resolve(path);
+  if (stats?.isDirectory()) {
+    const models = (await isModelFolder(path)) ? [] : await treeModels(path);
+    if (models.length === 0) return resolve(path);
+    throw severalModels(resolve(path), models);
+  }
   if (!stats) throw await notFound(name, [`the folder ${resolve(path)}`]);
   throw new ModelLoadError(`${resolve(path)} is not a folder.`, {
     code: "bad_config",
@@ -206,16 +215,24 @@ function looksLikePath(name: string): boolean {
   );
 }
 
-function homeFolder(env: Environment): string {
+function homeFolder(env: NodeJS.ProcessEnv): string {
   return env.HOME || env.USERPROFILE || homedir();
 }
 
-function expandHome(path: string, env: Environment): string {
+/** A path in which `~` stands for the home folder. */
+export function expandHome(path: string, env: NodeJS.ProcessEnv = process.env): string {
   return path.replace(/^~(?=[/\\]|$)/, () => homeFolder(env));
 }
 
 function describe({ label, folder }: ModelPlace): string {
   return `${label} (${folder})`;
+}
+
+function severalModels(folder: string, models: FoundModel[]): ConfigurationError {
+  const names = models.map(({ id }) => id).join(", ");
+  return new ConfigurationError(`${folder} is not a model, but a folder of models: ${names}.`, {
+    hint: `Name the model too, for example "${models[0]!.id}".`,
+  });
 }
 
 function notAName(name: string): ModelNotFoundError {

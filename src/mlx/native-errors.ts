@@ -1,4 +1,4 @@
-import { GenerationError, LLMError, type LLMErrorDetails, ModelLoadError } from "../errors.js";
+import { GenerationError, LLMError, ModelLoadError, ValidationError } from "../errors.js";
 import type { NativeErrorCode } from "./native-types.js";
 
 const LOAD_CODES: Partial<Record<NativeErrorCode, string>> = {
@@ -22,16 +22,15 @@ export function loadError(error: unknown, folder: string): LLMError {
 }
 
 /** The typed error for what went wrong while generating. */
-export function generationError(error: unknown, details: LLMErrorDetails): LLMError {
-  if (LLMError.is(error)) return error.with(details);
+export function generationError(error: unknown): LLMError {
+  if (LLMError.is(error)) return error;
+  if (nativeCode(error) === "invalid_argument") {
+    return new ValidationError(`The request is wrong: ${messageOf(error)}.`, { cause: error });
+  }
   const code = nativeCode(error) === "out_of_memory" ? "out_of_memory" : undefined;
   const hint = code && "Give a shorter prompt or fewer maxTokens, or use a smaller model.";
-  return new GenerationError(`Generating failed: ${messageOf(error)}`, {
-    ...details,
-    code,
-    hint,
-    cause: error,
-  });
+  const message = `Generating failed: ${messageOf(error)}`;
+  return new GenerationError(message, { code, hint, cause: error });
 }
 
 // By shape, because the error may come from another realm than this module.

@@ -12,10 +12,17 @@ export interface NativeAddon {
   /** Every `model_type` that `load` accepts, aliases included. */
   modelTypes(): string[];
   /**
-   * Builds a model from a parsed config.json and its safetensors files. Rejects with a `NativeError`.
+   * Builds a model from a parsed config.json and its safetensors files.
    * The headers of the files must have been validated before: MLX trusts them.
    */
-  load(config: object, weightFiles: string[]): Promise<NativeModel>;
+  load(config: object, weightFiles: string[]): NativeLoading;
+}
+
+/** A model being read; other work goes on between its pieces. */
+export interface NativeLoading {
+  model: Promise<NativeModel>;
+  /** Ends the reading at its next piece; `model` rejects with the code "cancelled". */
+  cancel(): void;
 }
 
 /** The device that MLX computes on; sizes in bytes, where the platform tells them. */
@@ -114,4 +121,5 @@ export type NativeErrorCode =
   | "out_of_memory"
   | "invalid_argument"
   | "closed"
+  | "cancelled"
   | "mlx_error";

@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import { ContextLengthError, ValidationError } from "../errors.js";
 import type { CheckedRequest } from "../request.js";
 import type { Message } from "../types.js";
@@ -6,6 +7,8 @@ import type { LoadedModel } from "./model.js";
 
 /** Where neither the model nor the request limits a reply. */
 const UNLIMITED = 2 ** 31 - 1;
+/** Characters that are encoded at a time while it is open whether a text fits at all. */
+const PIECE_LENGTH = 4096;
 
 /** What the model is to read. */
 export interface Prompt {
@@ -16,38 +19,72 @@ export interface Prompt {
 }
 
 /** Turns the messages of a request into tokens, and checks that they fit into the context. */
-export function buildPrompt(model: LoadedModel, request: CheckedRequest): Prompt {
-  const { tokens, warnings } = encodePrompt(model, request);
-  return { tokens: Uint32Array.from(tokens), maxTokens: roomFor(tokens, model, request), warnings };
+export async function buildPrompt(
+  model: LoadedModel,
+  request: CheckedRequest,
+  signal: AbortSignal,
+): Promise<Prompt> {
+  const { text, addSpecialTokens, warnings } = promptText(model, request);
+  await checkLength(text, model, signal);
+  const tokens = Uint32Array.from(model.tokenizer.encode(text, { addSpecialTokens }));
+  const room = roomAfter(tokens.length, model);
+  const { maxTokens = room } = request;
+  if (maxTokens <= room) return { tokens, maxTokens, warnings };
+  const cut = `maxTokens is ${maxTokens}, but the context has room for ${room} after the prompt`;
+  return { tokens, maxTokens: room, warnings: [...warnings, cut] };
 }
 
-function encodePrompt(
-  { template, tokenizer }: LoadedModel,
+function promptText(
+  { template }: LoadedModel,
   { messages, providerOptions }: CheckedRequest,
-): { tokens: number[]; warnings: string[] } {
+): { text: string; addSpecialTokens: boolean; warnings: string[] } {
   const { raw = false, templateVariables: variables } = providerOptions?.mlx ?? {};
-  if (raw) return { tokens: tokenizer.encode(onlyText(messages)), warnings: [] };
+  if (raw) return { text: onlyText(messages), addSpecialTokens: true, warnings: [] };
   if (template) {
     const text = template.render({ messages, addGenerationPrompt: true, variables });
     // The template itself writes the special tokens.
-    return { tokens: tokenizer.encode(text, { addSpecialTokens: false }), warnings: [] };
+    return { text, addSpecialTokens: false, warnings: [] };
   }
-  const plain = messages.length === 1 ? joinText(messages[0]!.content) : renderPlain(messages);
+  const text = messages.length === 1 ? joinText(messages[0]!.content) : renderPlain(messages);
   const warning = "the model has no chat template, so the prompt went to it as plain text";
-  return { tokens: tokenizer.encode(plain), warnings: [warning] };
+  return { text, addSpecialTokens: true, warnings: [warning] };
 }
 
-function roomFor(tokens: number[], { files }: LoadedModel, { maxTokens }: CheckedRequest): number {
-  if (tokens.length === 0) throw new ValidationError("The prompt has no tokens.");
-  const { contextLength } = files;
-  if (contextLength === undefined) return maxTokens ?? UNLIMITED;
-  if (tokens.length >= contextLength) {
-    throw new ContextLengthError(
-      `The prompt has ${tokens.length} tokens, but the context of the model holds ${contextLength}, the reply included.`,
-      { hint: "Shorten the prompt, or use a model with a longer context." },
-    );
+/**
+ * Refuses a text that is far too long before it is encoded as a whole, which would keep the process
+ * busy for long. Between the pieces other work goes on, and an abort is noticed.
+ */
+async function checkLength(
+  text: string,
+  { tokenizer, files: { contextLength = Infinity } }: LoadedModel,
+  signal: AbortSignal,
+): Promise<void> {
+  // Each character is at most three tokens.
+  if (text.length <= Math.max(PIECE_LENGTH, contextLength / 2)) return;
+  let count = 0;
+  for (let begin = 0; begin < text.length; begin += PIECE_LENGTH) {
+    await setImmediate();
+    signal.throwIfAborted();
+    const piece = text.slice(begin, begin + PIECE_LENGTH);
+    count += tokenizer.encode(piece, { addSpecialTokens: false }).length;
+    // Cutting adds tokens at the seams, but does not double their number.
+    if (count > 2 * contextLength) throw tooLong(`at least ${contextLength + 1}`, contextLength);
   }
-  return Math.min(maxTokens ?? UNLIMITED, contextLength - tokens.length);
+}
+
+/** Tokens that fit after a prompt. */
+function roomAfter(count: number, { files: { contextLength } }: LoadedModel): number {
+  if (count === 0) throw new ValidationError("The prompt has no tokens.");
+  if (contextLength === undefined) return UNLIMITED;
+  if (count >= contextLength) throw tooLong(String(count), contextLength);
+  return contextLength - count;
+}
+
+function tooLong(count: string, contextLength: number): ContextLengthError {
+  return new ContextLengthError(
+    `The prompt has ${count} tokens, but the context of the model holds ${contextLength}, the reply included.`,
+    { hint: "Shorten the prompt, or use a model with a longer context." },
+  );
 }
 
 function onlyText(messages: Message[]): string {

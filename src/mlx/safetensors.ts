@@ -1,5 +1,6 @@
 import { open, type FileHandle } from "node:fs/promises";
 import { ModelLoadError } from "../errors.js";
+import { isObject } from "./json-file.js";
 
 /** Where one tensor lies in a safetensors file. */
 export interface TensorEntry {
@@ -13,7 +14,6 @@ export interface TensorEntry {
 /** A validated header; `tensors` is a map so that a tensor may have any name. */
 export interface SafetensorsHeader {
   tensors: Map<string, TensorEntry>;
-  metadata: Record<string, string>;
   dataBytes: number;
 }
 
@@ -119,20 +119,18 @@ function checkHeader(file: string, text: string, dataBytes: number): Safetensors
   if (!isObject(header)) throw badWeights(file, "has a header that is not a JSON object");
 
   const tensors = new Map<string, TensorEntry>();
-  let metadata: Record<string, string> = {};
   for (const [name, value] of Object.entries(header)) {
-    if (name === "__metadata__") metadata = checkMetadata(file, value);
+    if (name === "__metadata__") checkMetadata(file, value);
     else tensors.set(name, checkTensor(file, name, value));
   }
   checkLayout(file, tensors, dataBytes);
-  return { tensors, metadata, dataBytes };
+  return { tensors, dataBytes };
 }
 
-function checkMetadata(file: string, value: unknown): Record<string, string> {
+function checkMetadata(file: string, value: unknown): void {
   if (!isObject(value) || Object.values(value).some((entry) => typeof entry !== "string")) {
     throw badWeights(file, "has a __metadata__ that is not an object of strings");
   }
-  return value as Record<string, string>;
 }
 
 function checkTensor(file: string, name: string, value: unknown): TensorEntry {
@@ -189,10 +187,6 @@ function checkLayout(file: string, tensors: Map<string, TensorEntry>, dataBytes:
   if (covered < dataBytes) {
     throw badWeights(file, `has ${dataBytes - covered} bytes after its last tensor`);
   }
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function isCounts(value: unknown): value is number[] {

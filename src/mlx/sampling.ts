@@ -20,7 +20,7 @@ export function toNativeSampling(
     maxTokens,
     stopTokens,
     temperature: request.temperature,
-    topP: request.topP ?? within(generationConfig.top_p, Number.MIN_VALUE, 1),
+    topP: request.topP ?? within(generationConfig.top_p, 1e-6, 1),
     topK: topK === undefined ? undefined : Math.min(topK, vocabSize),
     minP: request.minP ?? within(generationConfig.min_p, 0, 1),
     xtcProbability: mlx.xtcProbability,

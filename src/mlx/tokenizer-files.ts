@@ -1,11 +1,6 @@
-import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { ModelLoadError } from "../errors.js";
-
-export type Json = Record<string, unknown>;
-
-/** Far more than any tokenizer has; a bigger file would only fill the memory. */
-const LARGEST_FILE = 256 * 1024 * 1024;
+import { isObject, type Json, readJsonObject } from "./json-file.js";
 
 /** The names under which a tokenizer's configuration gives its special tokens. */
 const SPECIAL_TOKEN_NAMES = [
@@ -20,9 +15,8 @@ const SPECIAL_TOKEN_NAMES = [
 
 /** tokenizer_config.json, with the special tokens that only special_tokens_map.json has. */
 export async function readTokenizerConfig(folder: string): Promise<Json> {
-  const map = (await readJsonObject(join(folder, "special_tokens_map.json"))) ?? {};
-  const config = (await readJsonObject(join(folder, "tokenizer_config.json"))) ?? {};
-  return { ...map, ...config };
+  const read = (name: string) => readJsonObject(join(folder, name), "bad_tokenizer");
+  return { ...(await read("special_tokens_map.json")), ...(await read("tokenizer_config.json")) };
 }
 
 /** The special tokens that have a name, such as `bos_token`, by that name. */
@@ -58,52 +52,6 @@ function extraNamedTokens(config: Json): Record<string, string> {
       return content === undefined ? [] : [[name, content]];
     }),
   );
-}
-
-/** The object in a JSON file; undefined where there is no such file. */
-export async function readJsonObject(file: string): Promise<Json | undefined> {
-  const text = await readText(file, LARGEST_FILE, "bad_tokenizer");
-  if (text === undefined) return undefined;
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    throw badTokenizer(file, `is not JSON: ${(error as Error).message}`, error);
-  }
-  if (!isObject(value)) throw badTokenizer(file, "is not a JSON object");
-  return value;
-}
-
-/** The text of a file of at most so many bytes; undefined where there is no such file. */
-export async function readText(
-  file: string,
-  largest: number,
-  code: "bad_tokenizer" | "bad_template",
-): Promise<string | undefined> {
-  try {
-    const { size } = await stat(file);
-    if (size > largest) {
-      const hint = "Download the model again, or choose another one.";
-      throw new ModelLoadError(`${file} is ${size} bytes long; at most ${largest} are read.`, {
-        code,
-        hint,
-      });
-    }
-    return await readFile(file, "utf8");
-  } catch (error) {
-    if (error instanceof ModelLoadError) throw error;
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    const message = `${file} cannot be read: ${(error as Error).message}`;
-    throw new ModelLoadError(message, {
-      code,
-      hint: "Check the file's permissions.",
-      cause: error,
-    });
-  }
-}
-
-export function isObject(value: unknown): value is Json {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 export function badTokenizer(file: string, reason: string, cause?: unknown): ModelLoadError {

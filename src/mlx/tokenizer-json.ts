@@ -1,4 +1,6 @@
-import { isObject, type Json, specialTokens } from "./tokenizer-files.js";
+import { isObject, type Json } from "./json-file.js";
+import { rewritePreTokenizer, withWordSplit } from "./pre-tokenizer.js";
+import { specialTokens } from "./tokenizer-files.js";
 
 /** A tokenizer.json that was checked, in the form that the tokenizers library needs. */
 export interface TokenizerJson extends Json {
@@ -20,24 +22,19 @@ export interface AddedToken {
 /** More than any vocabulary has; ids index arrays, so a lying file must not choose their length. */
 const LARGEST_ID = 2 ** 24;
 
-/** GPT-2's way to split words, which a "ByteLevel" pre-tokenizer applies. */
-const GPT2_WORDS =
-  "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
-
 /**
  * Checks a tokenizer.json and rewrites what the JavaScript library reads differently from Python's.
  * Throws an Error that says what is wrong with the file.
  */
 export function prepareTokenizer(json: Json, config: Json): TokenizerJson {
   const model = checkModel(json.model);
-  const vocabulary = vocabularyOf(model);
-  const addedTokens = collectAddedTokens(json, config, vocabulary);
+  const preTokenizer = rewritePreTokenizer(json.pre_tokenizer ?? null);
   return {
     ...json,
     model,
-    added_tokens: addedTokens,
+    added_tokens: collectAddedTokens(json, config, idLookup(model)),
     normalizer: rewriteNormalizer(json.normalizer ?? null),
-    pre_tokenizer: rewritePreTokenizer(json.pre_tokenizer ?? null),
+    pre_tokenizer: keepsWordsApart(model) ? withWordSplit(preTokenizer) : preTokenizer,
     post_processor: json.post_processor ?? endsFromConfig(config),
     decoder: null, // Decoding is done by token-decoder.ts.
   };
@@ -56,22 +53,29 @@ function checkModel(model: unknown): TokenizerJson["model"] {
 
 function checkBpe({ vocab, merges }: Json): void {
   if (!isObject(vocab)) throw new Error('it has a BPE model whose "vocab" is no object');
-  for (const [token, id] of Object.entries(vocab)) {
-    if (!isTokenId(id)) throw new Error(`it gives token ${JSON.stringify(token)} no valid id`);
+  // A vocabulary has some hundred thousand entries: no copies of it.
+  for (const token in vocab) {
+    if (!isTokenId(vocab[token])) {
+      throw new Error(`it gives token ${JSON.stringify(token)} no valid id`);
+    }
   }
   if (!Array.isArray(merges)) throw new Error('it has a BPE model whose "merges" is no list');
-  for (const merge of merges) {
-    const pair = typeof merge === "string" ? merge.split(" ") : merge;
-    if (
-      Array.isArray(pair) &&
-      pair.length === 2 &&
-      pair.every((part) => typeof part === "string")
-    ) {
-      // The library tells the two forms of merges apart by the first one.
-      if (typeof merge === typeof merges[0]) continue;
-    }
-    throw new Error("it has a BPE merge that is no pair of tokens");
-  }
+  // The library tells the two forms of merges apart by the first one.
+  const isMerge = typeof merges[0] === "string" ? isMergeText : isMergePair;
+  if (!merges.every(isMerge)) throw new Error("it has a BPE merge that is no pair of tokens");
+}
+
+function isMergeText(merge: unknown): boolean {
+  return typeof merge === "string" && /^[^ ]+ [^ ]+$/.test(merge);
+}
+
+function isMergePair(merge: unknown): boolean {
+  return (
+    Array.isArray(merge) &&
+    merge.length === 2 &&
+    typeof merge[0] === "string" &&
+    typeof merge[1] === "string"
+  );
 }
 
 function checkUnigram({ vocab, unk_id }: Json): void {
@@ -88,28 +92,30 @@ function checkUnigram({ vocab, unk_id }: Json): void {
   }
 }
 
-function vocabularyOf({ vocab }: Json): Map<string, number> {
-  if (Array.isArray(vocab)) return new Map(vocab.map(([token], id) => [token as string, id]));
-  return new Map(Object.entries(vocab as Record<string, number>));
+type IdLookup = (token: string) => number | undefined;
+
+function idLookup({ vocab }: Json): IdLookup {
+  if (Array.isArray(vocab)) {
+    const ids = new Map(vocab.map(([token], id) => [token as string, id]));
+    return (token) => ids.get(token);
+  }
+  const ids = vocab as Record<string, number>;
+  return (token) => (Object.hasOwn(ids, token) ? ids[token] : undefined);
 }
 
 /** As transformers does: the configuration may add tokens, and what it names is special. */
-function collectAddedTokens(
-  json: Json,
-  config: Json,
-  vocabulary: Map<string, number>,
-): AddedToken[] {
+function collectAddedTokens(json: Json, config: Json, idOf: IdLookup): AddedToken[] {
   const listed = json.added_tokens ?? [];
   if (!Array.isArray(listed)) throw new Error('it has "added_tokens" that are no list');
   const declared = isObject(config.added_tokens_decoder) ? config.added_tokens_decoder : {};
   const tokens = new Map<string, AddedToken>();
-  for (const token of listed) addToken(tokens, vocabulary, token, token?.id);
+  for (const token of listed) addToken(tokens, idOf, token, token?.id);
   for (const [id, token] of Object.entries(declared)) {
-    addToken(tokens, vocabulary, token, Number(id));
+    addToken(tokens, idOf, token, Number(id));
   }
   for (const content of specialTokens(config)) {
     const known = tokens.get(content);
-    const id = known?.id ?? vocabulary.get(content);
+    const id = known?.id ?? idOf(content);
     if (id === undefined) continue;
     tokens.set(content, {
       ...(known ?? describeToken({ content, special: true }, id)),
@@ -121,14 +127,14 @@ function collectAddedTokens(
 
 function addToken(
   tokens: Map<string, AddedToken>,
-  vocabulary: Map<string, number>,
+  idOf: IdLookup,
   token: unknown,
   declaredId: unknown,
 ): void {
   if (!isObject(token) || typeof token.content !== "string" || token.content === "") {
     throw new Error("it has an added token without content");
   }
-  const id = tokens.get(token.content)?.id ?? vocabulary.get(token.content) ?? declaredId;
+  const id = tokens.get(token.content)?.id ?? idOf(token.content) ?? declaredId;
   if (!isTokenId(id)) {
     throw new Error(`it gives added token ${JSON.stringify(token.content)} no valid id`);
   }
@@ -179,79 +185,14 @@ function rewriteNormalizer(normalizer: unknown): unknown {
 }
 
 /**
- * The library splits Digits and Punctuation by ASCII rules, whitespace by JavaScript's, ignores
- * Metaspace's "split", and knows only two of Split's behaviors. Regular expressions say all of it.
+ * True if no token of a SentencePiece-like BPE reaches over the end of a word: then words can be
+ * merged one by one, which is many times faster than the whole text at once, and gives the same.
  */
-function rewritePreTokenizer(step: unknown): unknown {
-  if (!isObject(step)) return step;
-  switch (step.type) {
-    case "Sequence": {
-      const steps = Array.isArray(step.pretokenizers) ? step.pretokenizers : [];
-      return { ...step, pretokenizers: steps.map(rewritePreTokenizer) };
-    }
-    case "Split":
-      return rewriteSplit(step);
-    case "Digits":
-      return splitBy(step.individual_digits === true ? "\\p{N}" : "\\p{N}+");
-    case "Punctuation":
-      return rewriteSplit({ ...step, pattern: { Regex: "[\\p{P}$+<=>\\^`|~]" } });
-    case "Whitespace":
-      return keepMatches("\\w+|[^\\w\\s]+");
-    case "WhitespaceSplit":
-      return keepMatches("\\S+");
-    case "ByteLevel":
-      return step.use_regex === false || step.add_prefix_space === true
-        ? step
-        : sequence(splitBy(GPT2_WORDS), { ...step, use_regex: false });
-    case "Metaspace":
-      return rewriteMetaspace(step);
-    default:
-      return step;
-  }
+function keepsWordsApart({ type, vocab, ignore_merges, end_of_word_suffix }: Json): boolean {
+  if (type !== "BPE" || ignore_merges === true || end_of_word_suffix) return false;
+  return Object.hasOwn(vocab as Json, "▁") && !Object.keys(vocab as Json).some(isAcrossWords);
 }
 
-function rewriteMetaspace(step: Json): Json {
-  const mark = typeof step.replacement === "string" ? step.replacement : "▁";
-  const scheme = step.prepend_scheme ?? (step.add_prefix_space === false ? "never" : "always");
-  const metaspace = { ...step, prepend_scheme: scheme };
-  if (step.split === false) return metaspace;
-  const split = { type: "Split", pattern: { String: mark }, behavior: "MergedWithNext" };
-  return sequence(metaspace, rewriteSplit(split));
-}
-
-function rewriteSplit(step: Json): Json {
-  const pattern = patternOf(step.pattern);
-  if (pattern === undefined) throw new Error('it has a "Split" pre-tokenizer without a pattern');
-  const apart = `(?:(?!${pattern})[\\s\\S])`;
-  switch (step.behavior) {
-    case "MergedWithPrevious":
-      return keepMatches(`[\\s\\S]*?(?:${pattern})|[\\s\\S]+`);
-    case "MergedWithNext":
-      return keepMatches(`(?:${pattern})${apart}*|${apart}+`);
-    case "Contiguous":
-      return splitBy(`(?:${pattern})+`);
-    case "Removed":
-      return step.invert === true ? keepMatches(pattern) : keepMatches(`${apart}+`);
-    default:
-      return splitBy(pattern);
-  }
-}
-
-function patternOf(pattern: unknown): string | undefined {
-  if (!isObject(pattern)) return undefined;
-  if (typeof pattern.Regex === "string") return pattern.Regex;
-  if (typeof pattern.String !== "string") return undefined;
-  return pattern.String.replace(/[!-/:-@[-`{-~]/g, "\\$&");
-}
-
-function splitBy(pattern: string): Json {
-  return { type: "Split", pattern: { Regex: pattern }, behavior: "Isolated", invert: false };
-}
-
-function keepMatches(pattern: string): Json {
-  return { type: "Split", pattern: { Regex: pattern }, behavior: "Removed", invert: true };
-}
-
-function sequence(...steps: Json[]): Json {
-  return { type: "Sequence", pretokenizers: steps };
+function isAcrossWords(token: string): boolean {
+  return /[^▁]▁/.test(token);
 }

@@ -2,22 +2,16 @@ import { join } from "node:path";
 import { Tokenizer as LibraryTokenizer } from "@huggingface/tokenizers";
 import { ModelLoadError } from "../errors.js";
 import { Detokenizer } from "./detokenizer.js";
+import { type Json, readJsonObject } from "./json-file.js";
 import { cleanUpSteps, type TextStep } from "./text-steps.js";
 import { compileDecoder, type TokenDecoder } from "./token-decoder.js";
-import {
-  badTokenizer,
-  type Json,
-  namedSpecialTokens,
-  readJsonObject,
-  readTokenizerConfig,
-} from "./tokenizer-files.js";
+import { badTokenizer, namedSpecialTokens, readTokenizerConfig } from "./tokenizer-files.js";
 import { prepareTokenizer, type TokenizerJson } from "./tokenizer-json.js";
 
 /** Turns text into the tokens of one model, and back. */
 export interface Tokenizer {
   /** The token that begins a text, if the model has one. */
   readonly bosToken?: string;
-  readonly bosTokenId?: number;
   /** The token that ends a text or a turn, by the tokenizer's own configuration. */
   readonly eosToken?: string;
   readonly eosTokenId?: number;
@@ -48,7 +42,7 @@ export interface Tokenizer {
  */
 export async function loadTokenizer(folder: string): Promise<Tokenizer> {
   const file = join(folder, "tokenizer.json");
-  const json = await readJsonObject(file);
+  const json = await readJsonObject(file, "bad_tokenizer");
   if (!json) {
     throw new ModelLoadError(`${folder} has no tokenizer.json.`, {
       code: "bad_tokenizer",
@@ -81,7 +75,6 @@ interface Encoder {
 
 class CheckpointTokenizer implements Tokenizer {
   readonly bosToken?: string;
-  readonly bosTokenId?: number;
   readonly eosToken?: string;
   readonly eosTokenId?: number;
   readonly #encoder: Encoder;
@@ -99,7 +92,6 @@ class CheckpointTokenizer implements Tokenizer {
     this.#cleansUp = config.clean_up_tokenization_spaces === true && json.model.type !== "BPE";
     const { bos_token, eos_token } = namedSpecialTokens(config);
     this.bosToken = bos_token;
-    this.bosTokenId = bos_token === undefined ? undefined : this.tokenId(bos_token);
     this.eosToken = eos_token;
     this.eosTokenId = eos_token === undefined ? undefined : this.tokenId(eos_token);
   }
@@ -108,7 +100,7 @@ class CheckpointTokenizer implements Tokenizer {
     if (text === "" && !addSpecialTokens) return [];
     const beginsWithBos = this.bosToken !== undefined && text.startsWith(this.bosToken);
     const options = { add_special_tokens: addSpecialTokens && !beginsWithBos };
-    const { ids } = this.#encoder.encode(wellFormed(text), options);
+    const { ids } = this.#encoder.encode(text, options);
     // Characters that an incomplete vocabulary cannot express have no id.
     return ids.filter((id) => id !== undefined && id !== null);
   }
@@ -166,9 +158,4 @@ function withBytes(token: string, isKnown: (token: string) => boolean): string[]
     return `<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`;
   });
   return bytes.every(isKnown) ? bytes : [token];
-}
-
-/** Half surrogate pairs are no text; they become U+FFFD, as in UTF-8. */
-function wellFormed(text: string): string {
-  return text.replace(/\p{Surrogate}/gu, "\uFFFD");
 }

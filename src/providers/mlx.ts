@@ -1,10 +1,9 @@
-import { homedir } from "node:os";
 import { resolve } from "node:path";
-import { untilAborted } from "../abort.js";
+import { abortedBy, untilAborted } from "../abort.js";
 import type { LLMError } from "../errors.js";
 import { generateText, type GenerationOutcome } from "../mlx/generation.js";
 import { findModel, listLocalModels } from "../mlx/model-files.js";
-import type { ModelSearch } from "../mlx/model-places.js";
+import { DEMO, expandHome, type ModelSearch } from "../mlx/model-places.js";
 import { loadModel } from "../mlx/model.js";
 import { type ModelLease, ModelPool } from "../mlx/model-pool.js";
 import { loadNative, nativeAvailability } from "../mlx/native.js";
@@ -12,24 +11,8 @@ import { generationError } from "../mlx/native-errors.js";
 import { buildPrompt } from "../mlx/prompt.js";
 import { toNativeSampling } from "../mlx/sampling.js";
 import type { CheckedRequest } from "../request.js";
-import type {
-  LLMResponse,
-  ModelInfo,
-  ProviderHealth,
-  StreamEvent,
-  Timings,
-  Usage,
-} from "../types.js";
-import {
-  abortedBy,
-  type CallContext,
-  checkCapabilities,
-  type OptionalFeature,
-  type Provider,
-  successFields,
-} from "./provider.js";
-
-const DEMO = "demo";
+import type { ModelInfo, ProviderHealth, Timings, Usage } from "../types.js";
+import type { CallContext, OptionalFeature, Provider, ProviderEvent } from "./provider.js";
 
 /** Runs MLX models in this process, through the addon. The addon loads at the first use. */
 export class MlxProvider implements Provider {
@@ -46,40 +29,43 @@ export class MlxProvider implements Provider {
     "logitBias",
     "logprobs",
   ]);
-  readonly #model?: string;
-  readonly #folder?: string;
-  readonly #pool = new ModelPool((folder) => loadModel(folder, loadNative()));
+  readonly firstPhase = "load";
+  readonly defaultModel: string;
+  readonly #isModelNamed: boolean;
+  readonly #search: ModelSearch;
+  readonly #pool = new ModelPool((folder, signal) => loadModel(folder, loadNative(), signal));
 
   /** `model` is for requests that name none; `folder` is a model, or holds models. */
   constructor({ model, folder }: { model?: string; folder?: string } = {}) {
-    this.#model = model;
-    if (folder !== undefined) this.#folder = resolve(folder.replace(/^~(?=\/|$)/, homedir()));
+    const path = folder === undefined ? undefined : resolve(expandHome(folder));
+    this.defaultModel = model ?? path ?? DEMO;
+    this.#isModelNamed = model !== undefined;
+    this.#search = { folders: path === undefined ? [] : [path] };
   }
 
-  async *stream(request: CheckedRequest, context: CallContext): AsyncGenerator<StreamEvent> {
-    const model = request.model ?? this.#defaultModel();
-    let partial: string | undefined;
+  async *stream(request: CheckedRequest, context: CallContext): AsyncGenerator<ProviderEvent> {
     try {
-      for await (const event of this.#generate(request, model, context)) {
-        if (event.type === "text") partial = (partial ?? "") + event.text;
-        yield event;
-      }
+      yield* this.#generate(request, context);
     } catch (error) {
-      const details = { provider: this.name, model, requestId: context.requestId, partial };
-      if (context.signal.aborted) throw abortedBy(context.signal, details);
-      throw generationError(error, details);
+      throw generationError(error);
     }
   }
 
   async listModels({ signal }: { signal: AbortSignal }): Promise<ModelInfo[]> {
-    const models = await untilAborted(listLocalModels(this.#search()), signal);
-    const loaded = this.#pool.folders;
-    return models.map((info) => ({ ...info, loaded: loaded.includes(info.path ?? "") }));
+    const models = await untilAborted(listLocalModels(this.#search), signal);
+    // Where no model can run, the health check says so.
+    if (!nativeAvailability().ok) return models;
+    const known = loadNative().modelTypes();
+    return models.map((info) => (canRun(info, known) ? info : markUnsupported(info)));
+  }
+
+  isLoaded({ path }: ModelInfo): boolean {
+    return path !== undefined && this.#pool.isLoaded(path);
   }
 
   async health({ signal }: { signal: AbortSignal }): Promise<ProviderHealth> {
     const startedAt = performance.now();
-    const model = this.#defaultModel();
+    const model = this.defaultModel;
     const engine = describeEngine();
     const failure = await this.#probe(model, signal);
     const latencyMs = performance.now() - startedAt;
@@ -96,64 +82,37 @@ export class MlxProvider implements Provider {
 
   async *#generate(
     request: CheckedRequest,
-    name: string,
-    context: CallContext,
-  ): AsyncGenerator<StreamEvent> {
-    const { signal, responseId, requestId, startedAt } = context;
-    const warnings = checkCapabilities(request, this);
-    if (name === DEMO && request.model === undefined && this.#model === undefined) {
-      warnings.push('no model was named, so the small model "demo" answers');
-    }
+    { signal, startedAt }: CallContext,
+  ): AsyncGenerator<ProviderEvent> {
+    const name = request.model ?? this.defaultModel;
     const lease = await this.#acquire(name, signal);
     try {
       const { model } = lease;
-      const prompt = buildPrompt(model, request);
-      warnings.push(...prompt.warnings);
-      const ids = { provider: this.name, model: name, responseId, requestId } as const;
-      yield { type: "start", ...ids, warnings: [...warnings] };
-      const sampling = toNativeSampling(request, model, prompt.maxTokens);
-      const preparedMs = performance.now() - startedAt;
-      const job = { tokens: prompt.tokens, sampling, stops: request.stop, signal };
+      const { tokens, maxTokens, warnings } = await buildPrompt(model, request, signal);
+      if (name === DEMO && request.model === undefined && !this.#isModelNamed) {
+        warnings.push(`no model was named, so the small model "${DEMO}" answers`);
+      }
+      const sampling = toNativeSampling(request, model, maxTokens);
+      yield { type: "start", model: name, warnings };
+      const job = { tokens, sampling, stops: request.stop, signal };
       const outcome = yield* generateText(model, job);
-      const { content, finishReason } = outcome;
-      const response: LLMResponse = {
-        ...successFields(this.name, name, context),
-        content,
-        finishReason,
+      yield {
+        type: "finish",
+        finishReason: outcome.finishReason,
         usage: usageOf(outcome),
+        timings: timingsOf(outcome, startedAt),
         logprobs: sampling.logprobs ? outcome.logprobs : undefined,
-        timings: timingsOf(outcome, preparedMs),
-        warnings,
       };
-      yield { type: "finish", response };
     } finally {
       lease.release();
     }
   }
 
-  /** Loads a model; after an abort the load itself goes on, and the next call finds it done. */
   async #acquire(name: string, signal: AbortSignal): Promise<ModelLease> {
     // First, because where MLX cannot run it does not matter which models there are.
     loadNative();
-    const finding = findModel(name, this.#search());
-    const acquiring = finding.then((folder) => this.#pool.acquire(folder));
-    try {
-      return await untilAborted(acquiring, signal);
-    } catch (error) {
-      acquiring.then(
-        (lease) => lease.release(),
-        () => {},
-      );
-      throw error;
-    }
-  }
-
-  #search(): ModelSearch {
-    return { folders: this.#folder === undefined ? [] : [this.#folder] };
-  }
-
-  #defaultModel(): string {
-    return this.#model ?? this.#folder ?? DEMO;
+    const folder = await untilAborted(findModel(name, this.#search), signal);
+    return this.#pool.acquire(folder, signal);
   }
 
   /** Generates one token; gives back what went wrong. */
@@ -169,9 +128,18 @@ export class MlxProvider implements Provider {
         lease.release();
       }
     } catch (error) {
-      return signal.aborted ? abortedBy(signal, {}) : generationError(error, {});
+      return signal.aborted ? abortedBy(signal) : generationError(error);
     }
   }
+}
+
+function canRun({ family }: ModelInfo, known: string[]): boolean {
+  return family === undefined || known.includes(family);
+}
+
+function markUnsupported(info: ModelInfo): ModelInfo {
+  const description = `Cannot be used: models of the kind "${info.family}" are not supported`;
+  return { ...info, description, capabilities: [] };
 }
 
 function describeEngine(): Pick<ProviderHealth, "reachable" | "version" | "device"> {
@@ -187,10 +155,11 @@ function usageOf({ stats, completionTokens }: GenerationOutcome): Usage {
 }
 
 /** The speeds as mlx-lm counts them: the first token ends the prompt's time. */
-function timingsOf({ stats }: GenerationOutcome, preparedMs: number): Timings {
+function timingsOf({ stats, firstTokenAt }: GenerationOutcome, startedAt: number): Timings {
   const { promptTokens, completionTokens, promptMs, decodeMs } = stats;
   return {
-    firstTokenMs: preparedMs + promptMs,
+    // Not the engine's time: a call may have waited for its turn.
+    firstTokenMs: firstTokenAt && firstTokenAt - startedAt,
     promptTokensPerSecond: perSecond(promptTokens, promptMs),
     tokensPerSecond: perSecond(completionTokens, decodeMs),
   };

@@ -1,6 +1,7 @@
-import { type LLMErrorDetails, AbortError, LLMError, ValidationError } from "../errors.js";
+import { ValidationError } from "../errors.js";
 import type { CheckedRequest } from "../request.js";
 import type {
+  Attempt,
   LLMResponse,
   ModelInfo,
   ProviderHealth,
@@ -27,7 +28,7 @@ export type OptionalFeature =
 
 /** What a call brings along besides its request. */
 export interface CallContext {
-  /** Aborting it ends the call at once; a `LLMError` as its reason is what the call fails with. */
+  /** Aborting it ends the call at once. */
   signal: AbortSignal;
   requestId: string;
   responseId: string;
@@ -35,17 +36,29 @@ export interface CallContext {
   startedAt: number;
 }
 
+/** What a provider delivers; whatever else a `StreamEvent` has is filled in by `runAttempt`. */
+export type ProviderEvent =
+  | { type: "start"; model: string; warnings: string[] }
+  | Exclude<StreamEvent, { type: "start" | "finish" }>
+  | ({ type: "finish" } & Pick<LLMResponse, "finishReason" | "usage" | "timings" | "logprobs">);
+
 /** One way to run models. Providers only stream; whole replies are collected above them. */
 export interface Provider {
   readonly name: ProviderName;
-  /** What it honours; anything else is refused or noted as a warning. */
+  /** The model for requests that name none, where that is known before asking. */
+  readonly defaultModel?: string;
+  /** What a call does before its start event. */
+  readonly firstPhase: Attempt["phase"];
+  /** What it honours; of anything else a request is freed or refused before `stream` sees it. */
   readonly capabilities: ReadonlySet<OptionalFeature>;
   /**
-   * Delivers one start event, then content, then one finish event with the whole response.
-   * Fails with a `LLMError`; leaving the loop or aborting ends the work.
+   * Delivers one start event, then content, then one finish event. Leaving the loop or aborting
+   * ends the work.
    */
-  stream(request: CheckedRequest, context: CallContext): AsyncIterable<StreamEvent>;
+  stream(request: CheckedRequest, context: CallContext): AsyncIterable<ProviderEvent>;
   listModels(options: { signal: AbortSignal }): Promise<ModelInfo[]>;
+  /** Whether a listed model is in memory now, where that can be told without asking anybody. */
+  isLoaded?(model: ModelInfo): boolean;
   /** Reports what is wrong instead of throwing. */
   health(options: { signal: AbortSignal }): Promise<ProviderHealth>;
   /** Ends all work and frees everything; it may be called twice. */
@@ -101,40 +114,4 @@ function featuresOf(request: CheckedRequest): OptionalFeature[] {
     logprobs: logprobs === true || topLogprobs !== undefined,
   };
   return (Object.keys(asked) as OptionalFeature[]).filter((feature) => asked[feature]);
-}
-
-/** The error of an aborted call: the reason itself if it is one of ours, else an `AbortError`. */
-export function abortedBy(signal: AbortSignal, details: LLMErrorDetails): LLMError {
-  const reason: unknown = signal.reason;
-  if (LLMError.is(reason)) return reason.with(details);
-  return new AbortError("The request was aborted.", { ...details, cause: reason });
-}
-
-/** What every provider fills in alike when a call has succeeded. */
-export function successFields(
-  provider: ProviderName,
-  model: string,
-  context: CallContext,
-): Pick<
-  LLMResponse,
-  | "model"
-  | "provider"
-  | "responseId"
-  | "requestId"
-  | "latencyMs"
-  | "retryCount"
-  | "usedFallback"
-  | "attempts"
-> {
-  const latencyMs = performance.now() - context.startedAt;
-  return {
-    model,
-    provider,
-    responseId: context.responseId,
-    requestId: context.requestId,
-    latencyMs,
-    retryCount: 0,
-    usedFallback: false,
-    attempts: [{ leg: 0, provider, model, phase: "done", durationMs: latencyMs }],
-  };
 }

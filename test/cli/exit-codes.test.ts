@@ -1,4 +1,4 @@
-import { EXIT, exitCodeOf, UsageError } from "../../src/cli/exit-codes.js";
+import { EXIT, exitCodeOf, exitCodeOfHealth, UsageError } from "../../src/cli/exit-codes.js";
 import * as errors from "../../src/errors.js";
 
 test.each([
@@ -27,4 +27,20 @@ test("a wrong use ends with 2 and anything unforeseen with 1", () => {
   expect(exitCodeOf(new TypeError("x"))).toBe(EXIT.failure);
   expect(exitCodeOf("x")).toBe(EXIT.failure);
   expect(exitCodeOf(undefined)).toBe(EXIT.failure);
+});
+
+test.each<[string | undefined, number]>([
+  ["model_not_found", 5],
+  ["auth", 4],
+  ["timeout", 7],
+  ["configuration", 2],
+  ["provider_unavailable", 3],
+  [undefined, 3],
+])("a health report that says %p ends with %p", (code, expected) => {
+  const provider = { provider: "mlx" as const, reachable: true, healthy: false, latencyMs: 1 };
+  const report = { healthy: false, providers: [{ ...provider, code }] };
+  expect(exitCodeOfHealth(report)).toBe(expected);
+  expect(exitCodeOfHealth({ ...report, healthy: true })).toBe(0);
+  const other = { ...provider, code: "connection_failed" };
+  expect(exitCodeOfHealth({ ...report, providers: [...report.providers, other] })).toBe(3);
 });

@@ -1,3 +1,4 @@
+import type { ChildProcess } from "node:child_process";
 import { mkdtemp, readFile, rm, stat, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -47,6 +48,18 @@ describeNative("generate", () => {
       retryCount: 0,
       warnings: [],
     });
+  });
+
+  test("a pipe for stdin that stays open is waited for, with advice", async () => {
+    const { code, stdout, stderr } = await generate(["Hello"], {
+      openStdin: true,
+      with: (child: ChildProcess) => child.stderr?.once("data", () => child.stdin?.end()),
+    });
+    expect(code).toBe(0);
+    expect(stdout).not.toBe("");
+    expect(stderr).toContain("stdin, which is an open pipe");
+    expect(stderr).toContain("< /dev/null");
+    expect(stderr).toContain('stdio: ["ignore", …]');
   });
 
   test("stdin comes before the words, after it a blank line", async () => {
@@ -309,9 +322,9 @@ describeNative("health", () => {
     expect(stdout).toMatch(/^mlx: ready\n {2}version: \d+\.\d+\.\d+\n {2}device: (cpu|gpu) \(/);
   });
 
-  test("a missing model ends with 3 and tells why", async () => {
+  test("a missing model ends with 5 and tells why", async () => {
     const { code, stdout } = await run(["health", "-m", "org/missing"]);
-    expect(code).toBe(3);
+    expect(code).toBe(5);
     expect(stdout).toContain("mlx: not usable");
     expect(stdout).toContain('reason: Model "org/missing" was not found');
   });

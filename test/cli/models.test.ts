@@ -20,6 +20,7 @@ const mockModels: ModelInfo[] = [
 ];
 
 jest.mock("../../src/index.js", () => ({
+  ...jest.requireActual<object>("../../src/errors.js"),
   LLMClient: class {
     listModels = async () => mockModels;
     async [Symbol.asyncDispose]() {}
@@ -50,6 +51,17 @@ test("a pipe gets one line of tab-separated values per model", async () => {
     "org/tiny\tmlx\t1530000\t4-bit\t512\tllama\t\n" +
       "org/bad\tmlx\t\t\t\t\tBroken: no config.json.\n",
   );
+});
+
+test("--model lists that model alone", async () => {
+  const io = new FakeIo();
+  await runModels({ ...options, config: { model: "org/bad" } }, io);
+  expect(io.stdout.text).toBe("org/bad\tmlx\t\t\t\t\tBroken: no config.json.\n");
+});
+
+test("a --model that is not there is refused", async () => {
+  const running = runModels({ ...options, config: { model: "nosuch" } }, new FakeIo());
+  await expect(running).rejects.toMatchObject({ name: "ModelNotFoundError", model: "nosuch" });
 });
 
 test("a terminal gets a table with sizes for people", async () => {

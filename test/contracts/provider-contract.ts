@@ -7,6 +7,7 @@ import {
   TimeoutError,
   ValidationError,
 } from "../../src/errors.js";
+import { runAttempt } from "../../src/attempt.js";
 import type { CallContext, OptionalFeature, Provider } from "../../src/providers/provider.js";
 import { checkRequest } from "../../src/request.js";
 import type { LLMRequest, LLMResponse, StreamEvent } from "../../src/types.js";
@@ -41,6 +42,20 @@ const FEATURE_REQUESTS: Record<OptionalFeature, Partial<LLMRequest>> = {
   frequencyPenalty: { frequencyPenalty: 0.1 },
   logitBias: { logitBias: { 1: 1 } },
   logprobs: { logprobs: true },
+};
+
+/** Requests that leave one token to choose from at any temperature. */
+const NARROWING: Partial<Record<OptionalFeature, Partial<LLMRequest>>> = {
+  topP: { topP: 1e-6 },
+  topK: { topK: 1 },
+  minP: { minP: 1 },
+};
+
+/** Requests that no reply of some length follows unchanged. */
+const PENALTIES: Partial<Record<OptionalFeature, Partial<LLMRequest>>> = {
+  repetitionPenalty: { repetitionPenalty: 1.8 },
+  presencePenalty: { presencePenalty: 2 },
+  frequencyPenalty: { frequencyPenalty: 2 },
 };
 
 /** Describes what every provider must do; call it once in the tests of each. */
@@ -118,6 +133,38 @@ export function describeProviderContract(contract: ProviderContract): void {
       expect(response.finishReason).toBe("stop");
     });
 
+    testUnless("deterministic")(
+      "options that narrow the choice to one token are greedy",
+      async () => {
+        const request = { ...longRequest, maxTokens: 20 };
+        const greedy = (await run({ ...request, temperature: 0 })).response.content;
+        for (const [feature, fields] of Object.entries(NARROWING)) {
+          if (!provider.capabilities.has(feature as OptionalFeature)) continue;
+          const { response } = await run({ ...request, temperature: 2, ...fields });
+          expect([feature, response.content]).toEqual([feature, greedy]);
+        }
+      },
+    );
+
+    testUnless("deterministic")("penalties change the reply", async () => {
+      const request = { ...longRequest, temperature: 0, maxTokens: 60 };
+      const plain = (await run(request)).response.content;
+      for (const [feature, fields] of Object.entries(PENALTIES)) {
+        if (!provider.capabilities.has(feature as OptionalFeature)) continue;
+        const { response } = await run({ ...request, ...fields });
+        expect([feature, response.content]).not.toEqual([feature, plain]);
+      }
+    });
+
+    testUnless("logprobs")("a bias of -100 bans a token", async () => {
+      if (!provider.capabilities.has("logitBias")) return;
+      const request = { ...longRequest, temperature: 0, maxTokens: 1, logprobs: true };
+      const firstToken = async (fields: Partial<LLMRequest>) =>
+        (await run({ ...request, ...fields })).response.logprobs![0]!.tokenId!;
+      const favourite = await firstToken({});
+      expect(await firstToken({ logitBias: { [favourite]: -100 } })).not.toBe(favourite);
+    });
+
     testUnless("logprobs")("logprobs come for each token, best alternatives first", async () => {
       const request = { ...longRequest, temperature: 0, maxTokens: 6, topLogprobs: 3 };
       const { logprobs } = (await run(request)).response;
@@ -164,7 +211,7 @@ export function describeProviderContract(contract: ProviderContract): void {
       const context = newContext(controller.signal);
       let text = "";
       const reading = async () => {
-        for await (const event of provider.stream(checkRequest(longRequest), context)) {
+        for await (const event of streamOf(provider, longRequest, context)) {
           if (event.type !== "text") continue;
           text += event.text;
           controller.abort(new Error("enough"));
@@ -173,6 +220,7 @@ export function describeProviderContract(contract: ProviderContract): void {
       const failure = await failureOf(reading());
       expect(failure).toBeInstanceOf(AbortError);
       expect(failure.partial).toBe(text);
+      expect(failure.attempts).toMatchObject([{ phase: "stream", code: "aborted" }]);
       expect(failure.cause).toEqual(new Error("enough"));
     });
 
@@ -187,7 +235,7 @@ export function describeProviderContract(contract: ProviderContract): void {
       const controller = new AbortController();
       const aborting = async () => {
         const context = newContext(controller.signal);
-        for await (const event of provider.stream(checkRequest(longRequest), context)) {
+        for await (const event of streamOf(provider, longRequest, context)) {
           if (event.type === "text") controller.abort();
         }
       };
@@ -198,7 +246,7 @@ export function describeProviderContract(contract: ProviderContract): void {
   });
 
   test("leaving the loop leaves the provider usable", async () => {
-    for await (const event of provider.stream(checkRequest(longRequest), newContext())) {
+    for await (const event of streamOf(provider, longRequest)) {
       if (event.type === "text") break;
     }
     expect((await run({ ...longRequest, maxTokens: 2 })).response.finishReason).toBe("length");
@@ -254,6 +302,15 @@ export function describeProviderContract(contract: ProviderContract): void {
   });
 }
 
+/** The events of a request as a client sees them. */
+export function streamOf(
+  provider: Provider,
+  request: LLMRequest,
+  context: CallContext = newContext(),
+): AsyncGenerator<StreamEvent> {
+  return runAttempt(provider, checkRequest(request), context);
+}
+
 /** Runs a whole request and gives back its events and response. */
 export async function collect(
   provider: Provider,
@@ -261,7 +318,7 @@ export async function collect(
   context: CallContext = newContext(),
 ): Promise<{ events: StreamEvent[]; response: LLMResponse }> {
   const events: StreamEvent[] = [];
-  for await (const event of provider.stream(checkRequest(request), context)) events.push(event);
+  for await (const event of streamOf(provider, request, context)) events.push(event);
   const finishes = events.flatMap((event) => (event.type === "finish" ? [event.response] : []));
   expect(finishes).toHaveLength(1);
   return { events, response: finishes[0]! };

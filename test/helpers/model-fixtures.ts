@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type {
   NativeAddon,
+  NativeLoading,
   NativeModel,
   NativeSampling,
   NativeStats,
@@ -54,6 +55,15 @@ export async function loadFolder(
   folder: string,
   changes: Record<string, unknown> = {},
 ): Promise<NativeModel> {
+  return startLoading(addon, folder, changes).model;
+}
+
+/** Begins to load the checkpoint of a folder, with changes to its config.json. */
+export function startLoading(
+  addon: NativeAddon,
+  folder: string,
+  changes: Record<string, unknown> = {},
+): NativeLoading {
   const files = readdirSync(folder).filter((file) => file.endsWith(".safetensors"));
   const config = { ...readJson(folder, "config.json"), ...changes };
   return addon.load(

@@ -14,6 +14,8 @@ export interface CliResult {
 export interface CliOptions {
   /** Text piped into the command; without it stdin is empty and not a pipe. */
   input?: string;
+  /** A pipe for stdin that stays open, as other programs leave it. */
+  openStdin?: boolean;
   env?: Record<string, string>;
   /** Called with the process, for example to end it. */
   with?: (child: ChildProcess) => void;
@@ -25,7 +27,7 @@ export interface CliOptions {
 export function runCli(args: string[], options: CliOptions = {}): Promise<CliResult> {
   const child = spawn(process.execPath, [options.file ?? CLI, ...args], {
     env: { PATH: process.env.PATH ?? "", ...options.env },
-    stdio: [options.input === undefined ? "ignore" : "pipe", "pipe", "pipe"],
+    stdio: [options.input === undefined && !options.openStdin ? "ignore" : "pipe", "pipe", "pipe"],
   });
   let stdout = "";
   let stderr = "";
@@ -33,7 +35,7 @@ export function runCli(args: string[], options: CliOptions = {}): Promise<CliRes
   child.stderr?.setEncoding("utf8").on("data", (text: string) => (stderr += text));
   // The command may end before it has read everything.
   child.stdin?.on("error", () => {});
-  child.stdin?.end(options.input);
+  if (!options.openStdin) child.stdin?.end(options.input);
   options.with?.(child);
   return new Promise((resolve, reject) => {
     child.on("error", reject);

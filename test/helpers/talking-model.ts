@@ -1,6 +1,7 @@
-import { cp, mkdir, readFile, writeFile } from "node:fs/promises";
+import { cp, mkdir, readFile, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { writeSafetensors } from "./safetensors-file.js";
 
 const FIXTURE = fileURLToPath(new URL("../fixtures/models/llama", import.meta.url));
 
@@ -42,4 +43,50 @@ export async function makeTalkingModel(
     await writeFile(join(folder, name), JSON.stringify(content));
   }
   return folder;
+}
+
+/** A model that takes a while to load: gigabytes of zeros, which take no room on a disk. */
+export async function makeLargeModel(folder: string): Promise<number> {
+  const [width, inner, layers, vocabulary] = [1024, 16_384, 16, 80];
+  const config = {
+    hidden_size: width,
+    intermediate_size: inner,
+    num_hidden_layers: layers,
+    num_attention_heads: 8,
+    num_key_value_heads: 1,
+    head_dim: 128,
+    vocab_size: vocabulary,
+    tie_word_embeddings: true,
+  };
+  await makeTalkingModel(folder, config);
+  const shapes: Record<string, number[]> = {
+    "model.embed_tokens.weight": [vocabulary, width],
+    "model.norm.weight": [width],
+  };
+  for (let layer = 0; layer < layers; layer++) {
+    const parts = {
+      "self_attn.q_proj": [width, width],
+      "self_attn.k_proj": [128, width],
+      "self_attn.v_proj": [128, width],
+      "self_attn.o_proj": [width, width],
+      "mlp.gate_proj": [inner, width],
+      "mlp.up_proj": [inner, width],
+      "mlp.down_proj": [width, inner],
+      input_layernorm: [width],
+      post_attention_layernorm: [width],
+    };
+    for (const [name, shape] of Object.entries(parts)) {
+      shapes[`model.layers.${layer}.${name}.weight`] = shape;
+    }
+  }
+  let end = 0;
+  const header = Object.entries(shapes).map(([name, shape]) => {
+    const begin = end;
+    end += shape.reduce((product, size) => product * size, 4);
+    return [name, { dtype: "F32", shape, data_offsets: [begin, end] }] as const;
+  });
+  const file = join(folder, "model.safetensors");
+  await writeSafetensors(file, Object.fromEntries(header));
+  await truncate(file, (await readFile(file)).length + end);
+  return end;
 }

@@ -74,10 +74,11 @@ describe("a folder", () => {
 
     test("in chat_template.jinja first, then tokenizer_config.json, then chat_template.json", async () => {
       await write("chat_template.json", { chat_template: "json" });
-      expect((await loadChatTemplate(folder))?.source).toBe("json");
+      const rendered = async () => (await loadChatTemplate(folder))?.render({ messages: HELLO });
+      expect(await rendered()).toBe("json");
       await write("tokenizer_config.json", { chat_template: "config" });
-      expect((await loadChatTemplate(folder))?.source).toBe("config");
-      expect((await load("file")).source).toBe("file");
+      expect(await rendered()).toBe("config");
+      expect(await render("file")).toBe("file");
     });
 
     test("in a list by name, where tools choose another one", async () => {

@@ -92,7 +92,7 @@ describe.each(readdirSync(FIXTURES))("streaming the tokens of the %s tokenizer",
     );
     // Clean-up may hold back " n" or the like; nothing else waits for the end.
     expect(pieces.at(-1)).toBe("");
-    expect(pieces.filter((piece) => piece !== "").length).toBeGreaterThan(10);
+    expect(pieces.filter((piece) => piece !== "").length).toBeGreaterThan(8);
   });
 });
 

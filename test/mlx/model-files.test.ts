@@ -112,12 +112,37 @@ describe("findModel", () => {
     expect(await findModel("tiny", { env, folders: [folder] })).toBe(folder);
   });
 
+  test("a folder where we are is found by its name, after those given", async () => {
+    const [here, given] = ["here", "given"].map((name) => join(home, name));
+    await makeModel(join(here!, "tiny"));
+    await mkdir(join(here!, "docs"));
+    const cwd = jest.spyOn(process, "cwd").mockReturnValue(here!);
+    try {
+      expect(await findModel("tiny", { env, folders: [given!] })).toBe(join(here!, "tiny"));
+      const folder = await makeModel(join(given!, "tiny"));
+      expect(await findModel("tiny", { env, folders: [given!] })).toBe(folder);
+      // It is not a model only because it is a folder.
+      expect((await refusal(findModel("docs", { env }))).code).toBe("model_not_found");
+    } finally {
+      cwd.mockRestore();
+    }
+  });
+
+  test("a folder of models is refused with their names", async () => {
+    await makeModel(join(home, "models", "b"));
+    await makeModel(join(home, "models", "org", "a"));
+    const error = await refusal(findModel(join(home, "models"), { env }));
+    expect(error.name).toBe("ConfigurationError");
+    expect(error.message).toContain("a folder of models: b, org/a.");
+    expect(error.hint).toContain('"b"');
+  });
+
   test("an unknown name is refused with every place looked at", async () => {
     const error = await refusal(findModel("org/missing", { env }));
     expect(error.name).toBe("ModelNotFoundError");
     expect(error.model).toBe("org/missing");
     for (const place of [
-      join(process.cwd(), "org/missing"),
+      process.cwd(),
       join(home, ".cache/llm-client/models"),
       join(home, ".cache/huggingface/hub"),
       join(home, ".lmstudio/models"),

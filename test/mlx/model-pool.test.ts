@@ -3,79 +3,134 @@ import { ModelPool } from "../../src/mlx/model-pool.js";
 
 /** Loads nothing, but notes what is loaded and freed. */
 class Shelf {
-  readonly loads: string[] = [];
-  readonly freed: string[] = [];
+  readonly log: string[] = [];
   failure: Error | undefined;
 
-  readonly load = async (folder: string): Promise<LoadedModel> => {
-    this.loads.push(folder);
-    await new Promise((resolve) => setTimeout(resolve, 5));
+  readonly load = async (folder: string, signal: AbortSignal): Promise<LoadedModel> => {
+    this.log.push(`load ${folder}`);
+    signal.addEventListener("abort", () => this.log.push(`stop ${folder}`));
+    await pause(5);
     if (this.failure) throw this.failure;
-    return { native: { close: () => this.freed.push(folder) } } as unknown as LoadedModel;
+    if (signal.aborted) throw signal.reason;
+    return { close: () => this.log.push(`free ${folder}`) } as unknown as LoadedModel;
   };
 }
 
 function makePool() {
   const shelf = new Shelf();
-  return { shelf, pool: new ModelPool(shelf.load) };
+  const pool = new ModelPool(shelf.load);
+  const signal = new AbortController().signal;
+  return { shelf, pool, acquire: (folder: string) => pool.acquire(folder, signal) };
 }
 
-const settled = () => new Promise((resolve) => setTimeout(resolve, 20));
+const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 test("those who ask at the same time or later share one load", async () => {
-  const { shelf, pool } = makePool();
-  const leases = await Promise.all([pool.acquire("a"), pool.acquire("a")]);
+  const { shelf, acquire } = makePool();
+  const leases = await Promise.all([acquire("a"), acquire("a")]);
   for (const lease of leases) lease.release();
-  expect((await pool.acquire("a")).model).toBe(leases[0].model);
-  expect(shelf).toMatchObject({ loads: ["a"], freed: [] });
+  expect((await acquire("a")).model).toBe(leases[0].model);
+  expect(shelf.log).toEqual(["load a"]);
 });
 
-test("another model frees those that nobody uses", async () => {
-  const { shelf, pool } = makePool();
-  const used = await pool.acquire("used");
-  const idle = await pool.acquire("idle");
-  idle.release();
-  await pool.acquire("another");
-  await settled();
-  expect(shelf.freed).toEqual(["idle"]);
-  expect(pool.folders).toEqual(["used", "another"]);
-  used.release();
+test("a model is loaded once its load is done", async () => {
+  const { pool, acquire } = makePool();
+  const acquiring = acquire("a");
+  expect(pool.isLoaded("a")).toBe(false);
+  await acquiring;
+  expect(pool.isLoaded("a")).toBe(true);
+  expect(pool.isLoaded("b")).toBe(false);
 });
 
-test("a model that is still loading for somebody is not freed", async () => {
-  const { shelf, pool } = makePool();
-  await Promise.all([pool.acquire("a"), pool.acquire("b")]);
-  expect(shelf.freed).toEqual([]);
+test("before another model is loaded, those that nobody uses are freed", async () => {
+  const { shelf, pool, acquire } = makePool();
+  await acquire("used");
+  (await acquire("idle")).release();
+  await acquire("another");
+  const freed = ["stop idle", "free idle", "load another"];
+  expect(shelf.log).toEqual(["load used", "load idle", ...freed]);
+  expect(["used", "idle", "another"].map((name) => pool.isLoaded(name))).toEqual([
+    true,
+    false,
+    true,
+  ]);
+});
+
+test("of models that nobody uses any more, the one asked for last stays", async () => {
+  const { shelf, pool, acquire } = makePool();
+  const leases = await Promise.all([acquire("a"), acquire("b"), acquire("c")]);
+  for (const lease of leases) lease.release();
+  await pause(0);
+  expect(shelf.log.filter((line) => line.startsWith("free"))).toEqual(["free a", "free b"]);
+  expect(pool.isLoaded("c")).toBe(true);
 });
 
 test("releasing twice counts once", async () => {
-  const { shelf, pool } = makePool();
-  const first = await pool.acquire("a");
-  await pool.acquire("a");
+  const { pool, acquire } = makePool();
+  const first = await acquire("a");
+  await acquire("a");
   first.release();
   first.release();
-  await pool.acquire("b");
-  await settled();
-  expect(shelf.freed).toEqual([]);
+  await acquire("b");
+  expect(pool.isLoaded("a")).toBe(true);
 });
 
 test("a failed load reaches all who wait, and is tried again", async () => {
-  const { shelf, pool } = makePool();
+  const { shelf, acquire } = makePool();
   shelf.failure = new Error("disk");
-  const outcomes = await Promise.allSettled([pool.acquire("a"), pool.acquire("a")]);
+  const outcomes = await Promise.allSettled([acquire("a"), acquire("a")]);
   expect(outcomes.map(({ status }) => status)).toEqual(["rejected", "rejected"]);
   shelf.failure = undefined;
-  await pool.acquire("a");
-  expect(shelf.loads).toEqual(["a", "a"]);
+  await acquire("a");
+  expect(shelf.log).toEqual(["load a", "load a"]);
 });
 
-test("closing frees all models, also those still loading", async () => {
-  const { shelf, pool } = makePool();
-  await pool.acquire("a");
-  const loading = pool.acquire("b");
-  pool.close();
-  await loading;
-  await settled();
-  expect(shelf.freed.sort()).toEqual(["a", "b"]);
-  expect(pool.folders).toEqual([]);
+describe("an aborted wait", () => {
+  const abortWait = async (pool: ModelPool, folder: string) => {
+    const controller = new AbortController();
+    const waiting = pool.acquire(folder, controller.signal);
+    await pause(1);
+    controller.abort(new Error("enough"));
+    await expect(waiting).rejects.toThrow("enough");
+  };
+
+  test("leaves the load to whoever asks next", async () => {
+    const { shelf, pool, acquire } = makePool();
+    await abortWait(pool, "a");
+    await acquire("a");
+    expect(shelf.log).toEqual(["load a"]);
+  });
+
+  test("does not use the model: another one takes its place", async () => {
+    const { shelf, pool, acquire } = makePool();
+    await abortWait(pool, "a");
+    await acquire("b");
+    expect(shelf.log).toEqual(["load a", "stop a", "load b"]);
+  });
+
+  test("that was aborted before loads nothing", async () => {
+    const { shelf, pool } = makePool();
+    await expect(pool.acquire("a", AbortSignal.abort())).rejects.toThrow();
+    expect(shelf.log).toEqual([]);
+  });
+});
+
+describe("closing", () => {
+  test("frees all models and ends all loading", async () => {
+    const { shelf, pool, acquire } = makePool();
+    await acquire("a");
+    const loading = acquire("b");
+    await pause(1);
+    pool.close();
+    await expect(loading).rejects.toMatchObject({ code: "closed" });
+    expect(shelf.log).toEqual(["load a", "load b", "stop a", "stop b", "free a"]);
+    expect(pool.isLoaded("a")).toBe(false);
+  });
+
+  test("keeps later callers from loading anything", async () => {
+    const { shelf, pool, acquire } = makePool();
+    pool.close();
+    await expect(acquire("a")).rejects.toMatchObject({ name: "AbortError", code: "closed" });
+    expect(shelf.log).toEqual([]);
+  });
 });

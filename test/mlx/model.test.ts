@@ -1,20 +1,32 @@
+import promises from "node:fs/promises";
 import { ModelLoadError } from "../../src/errors.js";
-import { checkMemory } from "../../src/mlx/model.js";
-import type { ModelFiles } from "../../src/mlx/model-files.js";
+import { loadModel } from "../../src/mlx/model.js";
+import type { NativeAddon } from "../../src/mlx/native-types.js";
+import { fixtureFolder } from "../helpers/model-fixtures.js";
 
-const files = { folder: "/models/huge", weightBytes: 40e9 } as ModelFiles;
+const folder = fixtureFolder("llama");
+const addon = {
+  modelTypes: () => ["llama"],
+  device: () => ({ type: "cpu", name: "test" }),
+  load: () => {
+    throw Object.assign(new Error("no such shape"), { code: "tensor_shape" });
+  },
+} as unknown as NativeAddon;
+const { signal } = new AbortController();
 
-test("weights that fit are let pass", () => {
-  expect(() => checkMemory(files, 40e9)).not.toThrow();
+test("a folder that cannot be listed is refused by name", async () => {
+  const failure = Object.assign(new Error("EACCES: permission denied"), { code: "EACCES" });
+  const readdir = jest.spyOn(promises, "readdir").mockRejectedValue(failure);
+  const refusal = await loadModel(folder, addon, signal).catch((error: unknown) => error);
+  readdir.mockRestore();
+  expect(refusal).toBeInstanceOf(ModelLoadError);
+  expect(refusal).toMatchObject({ code: "bad_config", message: `${folder} cannot be listed.` });
 });
 
-test("weights beyond the memory are refused with both sizes", () => {
-  expect(() => checkMemory(files, 16e9)).toThrow(
-    new ModelLoadError(
-      "The model in /models/huge needs 40.00 GB for its weights, but MLX may use only 16.00 GB here.",
-    ),
-  );
-  expect(() => checkMemory(files, 16e9)).toThrow(
-    expect.objectContaining({ code: "insufficient_memory" }),
-  );
+test("what the engine refuses is a ModelLoadError, and leaves no memory set aside", async () => {
+  const small = { ...addon, device: () => ({ ...addon.device(), memorySize: 150_000 }) };
+  for (let round = 0; round < 3; round++) {
+    const refusal = await loadModel(folder, small, signal).catch((error: unknown) => error);
+    expect(refusal).toMatchObject({ name: "ModelLoadError", code: "bad_weights" });
+  }
 });

@@ -82,6 +82,17 @@ describeNative("sampling", (addon) => {
     expect(crowded.tokens).toEqual(alone.tokens);
   });
 
+  test.each([
+    { temperature: 1, minP: 1 },
+    { temperature: 1, topK: 1 },
+    { temperature: 1e-30 },
+    { temperature: 1e-40 },
+  ])("%j leaves the most probable token only", async (sampling) => {
+    const best = await generateAll(model, prompt, { maxTokens: 20 });
+    const { tokens } = await generateAll(model, prompt, { ...sampling, maxTokens: 20 });
+    expect(tokens).toEqual(best.tokens);
+  });
+
   test("without a seed replies differ", async () => {
     const unseeded = { temperature: 1, maxTokens: 30 };
     const first = await generateAll(model, prompt, unseeded);

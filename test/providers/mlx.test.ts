@@ -3,17 +3,26 @@ import { rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { AbortError, ModelLoadError, ValidationError } from "../../src/errors.js";
+import {
+  AbortError,
+  ConfigurationError,
+  ContextLengthError,
+  ModelLoadError,
+  ValidationError,
+} from "../../src/errors.js";
 import { MlxProvider } from "../../src/providers/mlx.js";
-import { checkRequest } from "../../src/request.js";
 import {
   collect,
   describeProviderContract,
   failureOf,
   newContext,
+  streamOf,
 } from "../contracts/provider-contract.js";
 import { describeNative } from "../helpers/native.js";
 import { makeTalkingModel } from "../helpers/talking-model.js";
+
+// Other work may keep the machine busy.
+jest.setTimeout(30_000);
 
 const places = mkdtempSync(join(tmpdir(), "mlx-provider-"));
 const folder = join(places, "parrot");
@@ -61,19 +70,37 @@ describeNative("the MLX provider", (addon) => {
       expect(byPath.response.model).toBe(folder);
     });
 
-    test("the list has the models of the folder, and tells which are loaded", async () => {
-      await collect(provider, { messages: "Hi", maxTokens: 1 });
+    const listed = async () => {
       const models = await provider.listModels({ signal: newContext().signal });
-      const mine = models.filter(({ path }) => path?.startsWith(places));
-      expect(mine).toEqual([
-        expect.objectContaining({
-          id: "parrot",
-          family: "llama",
-          contextLength: 256,
-          loaded: true,
-        }),
-        expect.objectContaining({ id: "wide", loaded: false }),
-      ]);
+      return models.filter(({ path }) => path?.startsWith(places));
+    };
+
+    test("the list has the models of the folder, and it is known which are loaded", async () => {
+      const [parrot, wide, ...others] = await listed();
+      expect(parrot).toMatchObject({ id: "parrot", family: "llama", contextLength: 256 });
+      expect([wide!.id, others]).toEqual(["wide", []]);
+      const collecting = collect(provider, { messages: "Hi", maxTokens: 1 });
+      expect(provider.isLoaded(parrot!)).toBe(false);
+      await collecting;
+      expect(provider.isLoaded(parrot!)).toBe(true);
+      expect(provider.isLoaded(wide!)).toBe(false);
+    });
+
+    test("the list says which models cannot be used, and does not offer them", async () => {
+      await makeTalkingModel(join(places, "bert"), { model_type: "bert" });
+      const bert = (await listed()).find(({ id }) => id === "bert");
+      expect(bert).toMatchObject({ family: "bert", capabilities: [] });
+      expect(bert!.description).toContain('"bert" are not supported');
+      await rm(join(places, "bert"), { recursive: true });
+    });
+
+    test("a folder of models without a model's name is refused with the names", async () => {
+      const unnamed = new MlxProvider({ folder: places });
+      const failure = await failureOf(collect(unnamed, { messages: "Hi" }));
+      expect(failure).toBeInstanceOf(ConfigurationError);
+      expect(failure.message).toContain(`${places} is not a model, but a folder of models: parrot`);
+      expect(failure.hint).toContain('"parrot"');
+      await unnamed.close();
     });
   });
 
@@ -156,12 +183,39 @@ describeNative("the MLX provider", (addon) => {
       await rm(join(places, "plain"), { recursive: true });
     });
 
-    test("a reply ends when the context is full, whatever maxTokens says", async () => {
-      const { usage, finishReason } = (
+    test("a reply ends when the context is full, and says so where it should be longer", async () => {
+      const { usage, finishReason, warnings } = (
         await collect(provider, { messages: "a".repeat(200), maxTokens: 5000 })
       ).response;
       expect(finishReason).toBe("length");
       expect(usage.totalTokens).toBe(256);
+      expect(warnings).toEqual([
+        "maxTokens is 5000, but the context has room for 55 after the prompt",
+      ]);
+    });
+
+    test("one that is far too long is refused before it is encoded as a whole", async () => {
+      await collect(provider, { messages: "Hi", maxTokens: 1 });
+      const start = performance.now();
+      const failure = await failureOf(collect(provider, { messages: "a".repeat(4_000_000) }));
+      expect(performance.now() - start).toBeLessThan(1000);
+      expect(failure).toBeInstanceOf(ContextLengthError);
+      expect(failure.message).toContain("at least 257 tokens");
+    });
+
+    test("a long one that nearly fits is counted exactly", async () => {
+      const messages = "a".repeat(LONG_CONTEXT);
+      const failure = await failureOf(collect(provider, { messages, model: "wide" }));
+      expect(failure.message).toContain(`The prompt has ${LONG_CONTEXT + 1} tokens`);
+    });
+
+    test("encoding a long one leaves room for an abort", async () => {
+      await collect(provider, { messages: "Hi", maxTokens: 1, model: "wide" });
+      const { signal } = new AbortController();
+      const timer = AbortSignal.any([signal, AbortSignal.timeout(20)]);
+      const request = { messages: "a ".repeat(LONG_CONTEXT - 1), model: "wide" };
+      const failure = await failureOf(collect(provider, request, newContext(timer)));
+      expect(failure).toBeInstanceOf(AbortError);
     });
 
     test("the last prompt that fits leaves room for one token", async () => {
@@ -177,14 +231,6 @@ describeNative("the MLX provider", (addon) => {
       (await collect(provider, { messages: "Hi", maxTokens: 12, seed: 3, ...options })).response
         .content;
 
-    test("top-k of 1 and a tiny top-p are greedy at any temperature", async () => {
-      const greedy = await reply({ temperature: 0 });
-      expect(await reply({ temperature: 2, topK: 1 })).toBe(greedy);
-      expect(await reply({ temperature: 2, topP: 1e-6 })).toBe(greedy);
-      expect(await reply({ temperature: 2, minP: 1 })).toBe(greedy);
-      expect(await reply({ temperature: 2 })).not.toBe(greedy);
-    });
-
     test("generation_config.json holds where the request is silent", async () => {
       const file = join(places, "parrot", "generation_config.json");
       const greedy = await reply({ temperature: 0 });
@@ -194,6 +240,16 @@ describeNative("the MLX provider", (addon) => {
       expect((await collect(other, request)).response.content).toBe(greedy);
       const asked = await collect(other, { ...request, topK: 0 });
       expect(asked.response.content).not.toBe(greedy);
+      await other.close();
+      await rm(file);
+    });
+
+    test("an end token beyond the vocabulary is left aside", async () => {
+      const file = join(places, "parrot", "generation_config.json");
+      await writeFile(file, JSON.stringify({ eos_token_id: [5000, 3] }));
+      const other = new MlxProvider({ folder });
+      const { response } = await collect(other, { messages: "Hi", maxTokens: 3 });
+      expect(response.content).not.toBe("");
       await other.close();
       await rm(file);
     });
@@ -243,14 +299,6 @@ describeNative("the MLX provider", (addon) => {
       const without = await reply({ temperature: 0.01, providerOptions: { mlx } });
       expect(without).not.toBe(greedy);
     });
-
-    test("penalties change the reply", async () => {
-      const greedy = await reply({ temperature: 0, maxTokens: 60 });
-      const penalties = { repetitionPenalty: 1.8, presencePenalty: 2, frequencyPenalty: 2 };
-      for (const [name, value] of Object.entries(penalties)) {
-        expect(await reply({ temperature: 0, maxTokens: 60, [name]: value })).not.toBe(greedy);
-      }
-    });
   });
 
   describe("aborting", () => {
@@ -259,6 +307,32 @@ describeNative("the MLX provider", (addon) => {
       model: "wide",
       providerOptions: { mlx: { prefillStepSize: 256 } },
     };
+
+    test("while the model is looked for keeps it from being loaded", async () => {
+      const controller = new AbortController();
+      const request = { messages: "Hi", model: folder };
+      const aborted = failureOf(collect(provider, request, newContext(controller.signal)));
+      controller.abort();
+      expect(await aborted).toBeInstanceOf(AbortError);
+      await sleep(100);
+      const info = { id: "parrot", provider: "mlx", object: "model", path: folder } as const;
+      expect(provider.isLoaded(info)).toBe(false);
+    });
+
+    test("by closing ends the loading and frees what was loaded", async () => {
+      const before = addon.memory().active;
+      for (const delay of [0, 1, 2, 4, 8, 16]) {
+        const other = new MlxProvider({ folder });
+        const controller = new AbortController();
+        const failing = collect(other, { messages: "Hi" }, newContext(controller.signal));
+        const settled = failing.catch(() => {});
+        await sleep(delay);
+        controller.abort();
+        await other.close();
+        await settled;
+      }
+      await until(() => addon.memory().active <= before);
+    });
 
     test("while the model loads fails at once, and the load is not lost", async () => {
       const controller = new AbortController();
@@ -273,7 +347,7 @@ describeNative("the MLX provider", (addon) => {
       await collect(provider, { messages: "Hi", maxTokens: 1, model: "wide" });
       const controller = new AbortController();
       const context = newContext(controller.signal);
-      const events = provider.stream(checkRequest(longPrompt), context)[Symbol.asyncIterator]();
+      const events = streamOf(provider, longPrompt, context);
       expect((await events.next()).value.type).toBe("start");
       const first = failureOf(events.next());
       await sleep(50);
@@ -290,10 +364,8 @@ describeNative("the MLX provider", (addon) => {
       await collect(provider, { messages: "Hi", maxTokens: 1, model: "wide" });
       const before = addon.memory().active;
       const controller = new AbortController();
-      const request = checkRequest({ messages: "Hi", model: "wide" });
-      const events = provider
-        .stream(request, newContext(controller.signal))
-        [Symbol.asyncIterator]();
+      const request = { messages: "Hi", model: "wide" };
+      const events = streamOf(provider, request, newContext(controller.signal));
       await events.next();
       await events.next();
       controller.abort();

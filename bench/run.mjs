@@ -1,0 +1,84 @@
+// npm run bench: how this package compares with mlx-lm on this machine, in one run.
+//   --only decode,graph   measures only these: decode, prefill, graph, start, event-loop
+//   --pairs 7             measurements of each side
+//   --python FILE         a Python with mlx-lm; else LLM_CLIENT_ORACLE_PYTHON, else one of its own
+//   --json                prints the figures as JSON
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { root } from "../scripts/native/tools.mjs";
+import { measureEventLoop } from "./event-loop.mjs";
+import { benchModels, findPython, startReference } from "./python.mjs";
+import { measureSpeed } from "./speed.mjs";
+import { measureStart } from "./start.mjs";
+
+const known = ["decode", "prefill", "graph", "start", "event-loop"];
+const speedParts = ["decode", "prefill", "graph"];
+
+const { values: options } = parseArgs({
+  options: {
+    only: { type: "string", default: known.join(",") },
+    pairs: { type: "string", default: "7" },
+    python: { type: "string" },
+    json: { type: "boolean", default: false },
+  },
+});
+
+async function bench() {
+  const parts = options.only.split(",");
+  const unknown = parts.filter((part) => !known.includes(part));
+  if (unknown.length > 0) throw new Error(`--only ${unknown}: known are ${known.join(", ")}`);
+  const pairs = Number(options.pairs);
+  if (!(pairs >= 1)) throw new Error("--pairs takes a number from 1");
+  if (!existsSync(join(root, "dist", "mlx", "native.js")))
+    throw new Error("dist/ is missing; run: npm run build && npm run build:native");
+
+  const python = findPython(options.python);
+  const [small, middle, large] = benchModels(python);
+  const { loadNative } = await import("../dist/mlx/native.js");
+  const addon = loadNative();
+  const tables = [];
+  const speed = speedParts.filter((part) => parts.includes(part));
+  if (speed.length > 0) {
+    // So many tokens that a run takes about a third of a second.
+    const checkpoints = [
+      { folder: small, tokens: 256, decodeGoal: "≥ 1.10" },
+      { folder: middle, tokens: 128, decodeGoal: "≥ 1.00" },
+      { folder: large, tokens: 48, decodeGoal: "≥ 1.00" },
+      { folder: join(root, "models", "demo"), tokens: 96 },
+    ];
+    const reference = startReference(python);
+    try {
+      tables.push(...(await measureSpeed({ addon, reference, checkpoints, pairs, parts: speed })));
+    } finally {
+      reference.close();
+    }
+  }
+  if (parts.includes("start")) tables.push(await measureStart({ python, pairs }));
+  if (parts.includes("event-loop")) tables.push(await measureEventLoop({ folder: middle, pairs }));
+
+  const machine = { device: addon.device(), mlx: addon.version().mlx, pairs };
+  if (options.json) return console.log(JSON.stringify({ ...machine, tables }, null, 2));
+  const { type, name } = machine.device;
+  console.log(`${type} (${name}), MLX ${machine.mlx}, medians of ${pairs} alternating pairs`);
+  for (const table of tables) print(table);
+}
+
+function print({ title, other = "mlx-lm", comparison, digits, rows }) {
+  console.log(`\n${title.padEnd(26)}     ours${other.padStart(9)}   ${comparison} (middle half)`);
+  for (const { name, ours, theirs, comparison, goal, note } of rows) {
+    const figures = [ours, theirs].map((value) => value.toFixed(digits).padStart(9)).join("");
+    const { low, median, high } = comparison;
+    const text = `  ${name.padEnd(24)}${figures}   ${median.toFixed(2)} (${low.toFixed(2)} to ${high.toFixed(2)})`;
+    const remarks = [goal && `goal ${goal}`, note].filter(Boolean).join("; ");
+    console.log(`${text.padEnd(68)}${remarks}`.trimEnd());
+  }
+}
+
+try {
+  await bench();
+} catch (error) {
+  console.error(error.message);
+  if (error.hint) console.error(error.hint);
+  process.exitCode = 1;
+}

@@ -1,0 +1,57 @@
+import { readFile, stat } from "node:fs/promises";
+import { ModelLoadError } from "../errors.js";
+
+/** A JSON object. */
+export type Json = Record<string, unknown>;
+
+/** What is wrong when a file of a model cannot be used. */
+export type FileProblem = "bad_config" | "bad_template" | "bad_tokenizer";
+
+/** Far more than any of these files has; a bigger one would only fill the memory. */
+const LARGEST_FILE = 256 * 1024 * 1024;
+
+const REPAIR = "Repair the file, download the model again, or choose another one.";
+
+/** The object in a JSON file; undefined where there is no such file. */
+export async function readJsonObject(file: string, code: FileProblem): Promise<Json | undefined> {
+  const text = await readText(file, code);
+  if (text === undefined) return undefined;
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw badFile(code, `${file} is not JSON: ${(error as Error).message}.`, REPAIR, error);
+  }
+  if (!isObject(value)) throw badFile(code, `${file} is not a JSON object.`, REPAIR);
+  return value;
+}
+
+/** The text of a file of at most so many bytes; undefined where there is no such file. */
+export async function readText(
+  file: string,
+  code: FileProblem,
+  largest = LARGEST_FILE,
+): Promise<string | undefined> {
+  try {
+    const { size } = await stat(file);
+    if (size > largest) {
+      const message = `${file} is ${size} bytes long; at most ${largest} are read.`;
+      throw badFile(code, message, "Download the model again, or choose another one.");
+    }
+    return await readFile(file, "utf8");
+  } catch (error) {
+    if (error instanceof ModelLoadError) throw error;
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    const message = `${file} cannot be read: ${(error as Error).message}.`;
+    throw badFile(code, message, "Check the file's permissions.", error);
+  }
+}
+
+/** Whether a value is an object, and neither a list nor null. */
+export function isObject(value: unknown): value is Json {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function badFile(code: FileProblem, message: string, hint: string, cause?: unknown) {
+  return new ModelLoadError(message, { code, hint, cause });
+}
