@@ -46,11 +46,23 @@ int Config::positive(const std::string& key, int fallback) const {
 }
 
 float Config::number(const std::string& key) const {
-  return static_cast<float>(get<double>(key, "a number"));
+  const double value = get<double>(key, "a number");
+  if (!(std::abs(value) <= std::numeric_limits<float>::max())) refuse(key, "is too large");
+  return static_cast<float>(value);
 }
 
 float Config::number(const std::string& key, float fallback) const {
   return has(key) ? number(key) : fallback;
+}
+
+float Config::positive_number(const std::string& key) const {
+  const float value = number(key);
+  if (value <= 0) refuse(key, "must be above 0");
+  return value;
+}
+
+float Config::positive_number(const std::string& key, float fallback) const {
+  return has(key) ? positive_number(key) : fallback;
 }
 
 bool Config::boolean(const std::string& key, bool fallback) const {

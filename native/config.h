@@ -30,6 +30,9 @@ class Config {
   int positive(const std::string& key, int fallback) const;
   float number(const std::string& key) const;
   float number(const std::string& key, float fallback) const;
+  /// A number above 0.
+  float positive_number(const std::string& key) const;
+  float positive_number(const std::string& key, float fallback) const;
   bool boolean(const std::string& key, bool fallback) const;
   std::string text(const std::string& key) const;
   std::string text(const std::string& key, const std::string& fallback) const;

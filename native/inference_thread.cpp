@@ -23,8 +23,8 @@ void InferenceThread::submit(std::shared_ptr<Task> task) {
   {
     const std::lock_guard lock(mutex_);
     if (stopping_) return;
-    tasks_.push_back(std::move(task));
     if (!thread_.joinable()) thread_ = std::thread([this] { run(); });
+    tasks_.push_back(std::move(task));
   }
   wake_.notify_one();
 }

@@ -1,5 +1,9 @@
 #include "weights.h"
 
+#include <algorithm>
+#include <initializer_list>
+#include <utility>
+
 #include "engine_error.h"
 #include "mlx/io.h"
 
@@ -22,15 +26,36 @@ std::string join(const std::vector<std::string>& names) {
   return text;
 }
 
-/// Only affine keeps its scales in a floating type; each other mode has one size of its own.
-std::string infer_mode(const std::string& place, mx::Dtype scales, int bits, int group_size) {
+/// The modes but affine have one size each.
+const std::map<std::string, std::pair<int, int>> sizes_of_mode = {
+    {"mxfp4", {32, 4}}, {"mxfp8", {32, 8}}, {"nvfp4", {16, 4}}};
+
+bool is_known(const Quantization& quantization) {
+  const auto& [group_size, bits, mode] = quantization;
+  const auto is_one_of = [](int value, std::initializer_list<int> list) {
+    return std::ranges::find(list, value) != list.end();
+  };
+  if (mode == "affine")
+    return is_one_of(bits, {2, 3, 4, 5, 6, 8}) && is_one_of(group_size, {32, 64, 128});
+  const auto sizes = sizes_of_mode.find(mode);
+  return sizes != sizes_of_mode.end() && sizes->second == std::pair(group_size, bits);
+}
+
+/// Only affine keeps its scales in a floating type; the sizes tell the other modes apart.
+std::string infer_mode(mx::Dtype scales, int group_size, int bits) {
   if (scales != mx::uint8) return "affine";
-  if (bits == 4 && group_size == 16) return "nvfp4";
-  if (bits == 4 && group_size == 32) return "mxfp4";
-  if (bits == 8 && group_size == 32) return "mxfp8";
-  throw EngineError(
-      "tensor_shape", place + ": no quantization mode of MLX has " + std::to_string(bits) +
-                          " bits in groups of " + std::to_string(group_size));
+  for (const auto& [mode, sizes] : sizes_of_mode) {
+    if (sizes == std::pair(group_size, bits)) return mode;
+  }
+  return "unknown";
+}
+
+/// The quantization of one module as config.json gives it; what it leaves out is MLX's default.
+Quantization from_config(const Config& entry) {
+  const std::string mode = entry.text("mode", "affine");
+  const auto sizes = sizes_of_mode.find(mode);
+  const auto [group_size, bits] = sizes == sizes_of_mode.end() ? std::pair(64, 4) : sizes->second;
+  return {entry.positive("group_size", group_size), entry.positive("bits", bits), mode};
 }
 
 }  // namespace
@@ -75,10 +100,9 @@ mx::array Weights::take(const std::string& name, const mx::Shape& shape) {
   });
 }
 
-mx::array Weights::take_packed(const std::string& name, const mx::Shape& shape) {
-  return take(name, shape, "packed bits (uint32 or uint8)", [](mx::Dtype dtype) {
-    return dtype == mx::uint32 || dtype == mx::uint8;
-  });
+mx::array Weights::take_packed(const std::string& name, const mx::Shape& shape, mx::Dtype dtype) {
+  const char* kind = dtype == mx::uint8 ? "uint8" : "uint32";
+  return take(name, shape, kind, [dtype](mx::Dtype found) { return found == dtype; });
 }
 
 void Weights::drop(const std::function<bool(const std::string& name)>& unwanted) {
@@ -86,26 +110,32 @@ void Weights::drop(const std::function<bool(const std::string& name)>& unwanted)
 }
 
 std::optional<Quantization> Weights::quantization(const std::string& path, int in_dims) const {
-  const Config& override = quantization_config_[path];
-  const auto scales = tensors_.find(path + ".scales");
-  if (override.is_false() || scales == tensors_.end()) return std::nullopt;
-  if (override.is_object()) {
-    return Quantization{
-        override.positive("group_size"), override.positive("bits"),
-        override.text("mode", "affine")};
-  }
+  const Config& entry = quantization_config_[path];
   const auto weight = tensors_.find(path + ".weight");
-  if (weight == tensors_.end()) return std::nullopt;
-  const mx::array& packed = weight->second.value;
-  const mx::array& scale = scales->second.value;
-  const std::string place = *weight->second.file + ": tensor " + path + ".scales";
-  if (packed.ndim() < 2 || scale.ndim() < 2 || packed.dim(-1) < 1 || scale.dim(-1) < 1 ||
-      scale.dim(-1) > in_dims) {
-    throw EngineError("tensor_shape", place + " does not fit its weight");
+  const auto scales = tensors_.find(path + ".scales");
+  if (entry.is_false() || weight == tensors_.end() || scales == tensors_.end()) return std::nullopt;
+
+  const std::string place = *weight->second.file + ": " + path;
+  Quantization found;
+  if (entry.is_object()) {
+    found = from_config(entry);
+  } else {
+    const mx::array& packed = weight->second.value;
+    const mx::array& scale = scales->second.value;
+    if (packed.ndim() != 2 || scale.ndim() != 2 || packed.dim(1) < 1 || scale.dim(1) < 1) {
+      throw EngineError("tensor_shape", place + ": weight and scales must have two axes");
+    }
+    found.group_size = in_dims / scale.dim(1);
+    found.bits = static_cast<int>(int64_t{packed.dim(1)} * 32 / in_dims);
+    found.mode = infer_mode(scale.dtype(), found.group_size, found.bits);
   }
-  const int group_size = in_dims / scale.dim(-1);
-  const int bits = static_cast<int>(int64_t{packed.dim(-1)} * 32 / in_dims);
-  return Quantization{group_size, bits, infer_mode(place, scale.dtype(), bits, group_size)};
+  if (!is_known(found)) {
+    throw EngineError(
+        "bad_config", place + ": MLX has no quantization of mode " + found.mode + " with " +
+                          std::to_string(found.bits) + " bits in groups of " +
+                          std::to_string(found.group_size));
+  }
+  return found;
 }
 
 void Weights::finish() const {

@@ -11,8 +11,8 @@
 
 /// How a leaf is quantized: `mode` is one of MLX's ("affine", "mxfp4", "mxfp8", "nvfp4").
 struct Quantization {
-  int group_size;
-  int bits;
+  int group_size = 0;
+  int bits = 0;
   std::string mode;
 };
 
@@ -27,8 +27,8 @@ class Weights {
   /// Takes a floating-point tensor of exactly this shape. A missing one is noted, and the result is
   /// empty.
   mx::array take(const std::string& name, const mx::Shape& shape);
-  /// The same for a tensor of packed bits: quantized weights and the scales of some modes.
-  mx::array take_packed(const std::string& name, const mx::Shape& shape);
+  /// The same for a tensor of packed bits, of the given integer type.
+  mx::array take_packed(const std::string& name, const mx::Shape& shape, mx::Dtype dtype);
 
   /// Drops the tensors that the predicate picks: known leftovers, and what the model ignores.
   void drop(const std::function<bool(const std::string& name)>& unwanted);

@@ -4,12 +4,12 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 
-const nativeLayers = ["mlx", "nn", "models", "generate"];
+const nativeLayers = ["mlx", "nn", "models", "generate", "bridge"];
 
 const rules = [
   {
-    says: "only native/mlx_bridge.cpp may use N-API",
-    in: /^native\/(?!mlx_bridge\.cpp)/,
+    says: "only native/mlx_bridge.cpp and native/bridge/ may use N-API",
+    in: /^native\/(?!mlx_bridge\.cpp|bridge\/)/,
     never: /#include\s*[<"](napi|node_api)/,
   },
   {

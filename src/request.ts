@@ -16,6 +16,8 @@ const DEFAULT_TEMPERATURE = 0.7;
 const MAX_STOPS = 16;
 /** Engines count in 32 bits. */
 const MAX_COUNT = 2 ** 31 - 1;
+/** The scores of a chunk grow with its square, and MLX does not survive running out of memory. */
+const MAX_CHUNK = 8192;
 /** Below this, and above its inverse, engines cannot tell a number from 0 or infinity. */
 const SMALLEST = 1e-6;
 
@@ -114,7 +116,7 @@ const mlxOptions = z.strictObject(
     xtcThreshold: allow.number(0, 0.5).optional(),
     repetitionContextSize: allow.whole(1, MAX_COUNT).optional(),
     penaltyContextSize: allow.whole(1, MAX_COUNT).optional(),
-    prefillStepSize: allow.whole(1, MAX_COUNT).optional(),
+    prefillStepSize: allow.whole(1, MAX_CHUNK).optional(),
   },
   "an object",
 );

@@ -87,7 +87,7 @@ export interface MlxOptions {
   repetitionContextSize?: number;
   /** Tokens that presence and frequency penalties look back on; unless told, the whole reply. */
   penaltyContextSize?: number;
-  /** Prompt tokens that are evaluated at a time. */
+  /** Prompt tokens that are evaluated at a time, up to 8192; 2048 unless told. */
   prefillStepSize?: number;
 }
 

@@ -93,12 +93,14 @@ describe("refuses", () => {
     [{ repetitionPenalty: 1e300 }, "repetitionPenalty is 1e+300"],
     [{ maxTokens: 2 ** 40 }, "maxTokens is 1099511627776"],
     [{ topP: 1e-9 }, "topP is 1e-9"],
-    ...["repetitionContextSize", "penaltyContextSize", "prefillStepSize"].map(
-      (name): [object, string] => [
-        { providerOptions: { mlx: { [name]: 2 ** 31 } } },
-        `providerOptions.mlx.${name} is 2147483648, but must be a whole number from 1 to 2147483647`,
-      ],
-    ),
+    [
+      { providerOptions: { mlx: { prefillStepSize: 10_000 } } },
+      "providerOptions.mlx.prefillStepSize is 10000, but must be a whole number from 1 to 8192",
+    ],
+    ...["repetitionContextSize", "penaltyContextSize"].map((name): [object, string] => [
+      { providerOptions: { mlx: { [name]: 2 ** 31 } } },
+      `providerOptions.mlx.${name} is 2147483648, but must be a whole number from 1 to 2147483647`,
+    ]),
     [{ presencePenalty: 3 }, "presencePenalty is 3, but must be a number from -2 to 2"],
     [{ logitBias: { 5: 101 } }, "logitBias.5 is 101, but must be a number from -100 to 100"],
     [{ logitBias: { the: 1 } }, 'logitBias is {"the":1}, but must be an object { token id: bias }'],

@@ -1,6 +1,7 @@
 #include "generate/generation.h"
 
 #include <algorithm>
+#include <span>
 
 #include "mlx/memory.h"
 

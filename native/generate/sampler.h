@@ -39,7 +39,8 @@ struct Sample {
 
 /// Chooses the tokens of one reply. The order is mlx-lm's: logit bias and penalties, then top-p,
 /// min-p, XTC and top-k on the probabilities at temperature 1, then the temperature. A seed gives
-/// the tokens that mlx-lm draws after `mx.random.seed` with the same number.
+/// the tokens that mlx-lm draws after `mx.random.seed` with the same number, where the model
+/// computes in float32; mlx-lm samples in the model's type, this always in float32.
 class Sampler {
  public:
   Sampler(const SamplingOptions& options, int vocab_size, const std::vector<uint32_t>& prompt);

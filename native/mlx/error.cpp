@@ -2,6 +2,7 @@
 
 #include <mlx/c/mlx.h>
 
+#include <mutex>
 #include <string>
 
 #include "engine_error.h"
@@ -23,7 +24,11 @@ bool is_out_of_memory(const std::string& message) {
 
 }  // namespace
 
-void install_error_handler() { mlx_set_error_handler(keep_message, nullptr, nullptr); }
+void install_error_handler() {
+  // mlx-c does not lock its handler, and another worker may be reading it.
+  static std::once_flag installed;
+  std::call_once(installed, [] { mlx_set_error_handler(keep_message, nullptr, nullptr); });
+}
 
 void throw_last_error() {
   std::string message = std::move(last_message);

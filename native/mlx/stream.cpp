@@ -24,6 +24,7 @@ void open_thread_stream() {
   check(mlx_set_default_stream(current_stream));
 }
 
+// MLX 0.32 keeps the CPU thread of a stream until the process ends: a worker costs one for good.
 void close_thread_stream() {
   if (!current_stream.ctx) return;
   mlx_synchronize(current_stream);

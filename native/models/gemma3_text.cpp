@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "mlx/ops.h"
+#include "models/checks.h"
 #include "models/models.h"
 #include "nn/activations.h"
 #include "nn/attention.h"
@@ -33,6 +34,7 @@ struct ModelArgs {
   float query_pre_attn_scalar;
   int sliding_window;
   int sliding_window_pattern;
+  std::vector<std::string> layer_types;
 
   explicit ModelArgs(const Config& config)
       : hidden_size(config.positive("hidden_size", 1152)),
@@ -42,18 +44,35 @@ struct ModelArgs {
         num_key_value_heads(config.positive("num_key_value_heads", 1)),
         head_dim(config.positive("head_dim", 256)),
         vocab_size(config.positive("vocab_size", 262144)),
-        rms_norm_eps(config.number("rms_norm_eps", 1e-6f)),
-        rope_theta(::rope_theta(config, 1000000.0f)),
-        rope_local_base_freq(config.number("rope_local_base_freq", 10000.0f)),
-        rope_scaling(::rope_scaling(config)),
-        query_pre_attn_scalar(config.number("query_pre_attn_scalar", 256.0f)),
+        rms_norm_eps(config.positive_number("rms_norm_eps", 1e-6f)),
+        rope_theta(full_attention_rope(config).positive_number(
+            "rope_theta", ::rope_theta(config, 1000000.0f))),
+        rope_local_base_freq(sliding_attention_rope(config).positive_number(
+            "rope_theta", config.positive_number("rope_local_base_freq", 10000.0f))),
+        rope_scaling(
+            full_attention_rope(config).is_object() ? full_attention_rope(config)
+                                                    : ::rope_scaling(config)),
+        query_pre_attn_scalar(config.positive_number("query_pre_attn_scalar", 256.0f)),
         sliding_window(config.positive("sliding_window", 512)),
-        sliding_window_pattern(config.positive("sliding_window_pattern", 6)) {
+        sliding_window_pattern(config.positive("sliding_window_pattern", 6)),
+        layer_types(::layer_types(config, num_hidden_layers)) {
     check_heads(num_attention_heads, num_key_value_heads, head_dim);
   }
 
-  /// Every `sliding_window_pattern`-th layer looks at everything.
-  bool is_sliding(int layer) const { return (layer + 1) % sliding_window_pattern != 0; }
+  /// Every `sliding_window_pattern`-th layer looks at everything, unless `layer_types` says more.
+  bool is_sliding(int layer) const {
+    if (layer_types.empty()) return (layer + 1) % sliding_window_pattern != 0;
+    return layer_types[static_cast<size_t>(layer)] == "sliding_attention";
+  }
+
+ private:
+  // transformers 5 nests the settings of both kinds of layers under "rope_parameters".
+  static const Config& full_attention_rope(const Config& config) {
+    return config["rope_parameters"]["full_attention"];
+  }
+  static const Config& sliding_attention_rope(const Config& config) {
+    return config["rope_parameters"]["sliding_attention"];
+  }
 };
 
 /// Gemma stores norm weights as their distance from one.

@@ -1,10 +1,12 @@
 // Llama 1 to 3 and Mistral: https://arxiv.org/abs/2307.09288, https://arxiv.org/abs/2310.06825
 
+#include <algorithm>
 #include <cmath>
 #include <optional>
 #include <tuple>
 
 #include "mlx/ops.h"
+#include "models/checks.h"
 #include "models/models.h"
 #include "nn/activations.h"
 #include "nn/attention.h"
@@ -42,21 +44,24 @@ struct ModelArgs {
         num_key_value_heads(config.positive("num_key_value_heads", num_attention_heads)),
         head_dim(config.positive("head_dim", hidden_size / num_attention_heads)),
         vocab_size(config.positive("vocab_size")),
-        rms_norm_eps(config.number("rms_norm_eps")),
+        rms_norm_eps(config.positive_number("rms_norm_eps")),
         attention_bias(config.boolean("attention_bias", false)),
         mlp_bias(config.boolean("mlp_bias", false)),
         tie_word_embeddings(config.boolean("tie_word_embeddings", true)),
         rope_theta(::rope_theta(config, 10000.0f)),
         rope_traditional(config.boolean("rope_traditional", false)),
         rope_scaling(::rope_scaling(config)),
-        layer_types(config.texts("layer_types")),
-        sliding_window(config.positive("sliding_window", 1)) {
+        layer_types(::layer_types(config, num_hidden_layers)),
+        sliding_window(slides() ? config.positive("sliding_window") : 0) {
     check_heads(num_attention_heads, num_key_value_heads, head_dim);
   }
 
   bool is_sliding(int layer) const {
-    const auto i = static_cast<size_t>(layer);
-    return i < layer_types.size() && layer_types[i] == "sliding_attention";
+    return !layer_types.empty() && layer_types[static_cast<size_t>(layer)] == "sliding_attention";
+  }
+
+  bool slides() const {
+    return std::ranges::find(layer_types, "sliding_attention") != layer_types.end();
   }
 };
 

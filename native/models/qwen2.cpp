@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include "mlx/ops.h"
+#include "models/checks.h"
 #include "models/models.h"
 #include "nn/activations.h"
 #include "nn/attention.h"
@@ -38,7 +39,7 @@ struct ModelArgs {
         num_key_value_heads(config.positive("num_key_value_heads", num_attention_heads)),
         head_dim(hidden_size / num_attention_heads),
         vocab_size(config.positive("vocab_size")),
-        rms_norm_eps(config.number("rms_norm_eps")),
+        rms_norm_eps(config.positive_number("rms_norm_eps")),
         tie_word_embeddings(config.boolean("tie_word_embeddings", true)),
         rope_theta(::rope_theta(config, 1000000.0f)),
         rope_traditional(config.boolean("rope_traditional", false)),

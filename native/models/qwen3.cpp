@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include "mlx/ops.h"
+#include "models/checks.h"
 #include "models/models.h"
 #include "nn/activations.h"
 #include "nn/attention.h"
@@ -37,7 +38,7 @@ struct ModelArgs {
         num_key_value_heads(config.positive("num_key_value_heads")),
         head_dim(config.positive("head_dim")),
         vocab_size(config.positive("vocab_size")),
-        rms_norm_eps(config.number("rms_norm_eps")),
+        rms_norm_eps(config.positive_number("rms_norm_eps")),
         tie_word_embeddings(config.boolean("tie_word_embeddings", true)),
         rope_theta(::rope_theta(config, 1000000.0f)),
         rope_scaling(::rope_scaling(config)) {

@@ -3,9 +3,6 @@
 #include "mlx/ops.h"
 #include "nn/kv_cache.h"
 
-/// Refuses head counts that no attention can be built from ("bad_config").
-void check_heads(int heads, int kv_heads, int head_dim);
-
 /// (B, L, heads · D) → (B, heads, L, D)
 inline mx::array split_heads(const mx::array& x, int heads) {
   const mx::array split = mx::reshape(x, {x.dim(0), x.dim(1), heads, -1});

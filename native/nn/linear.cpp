@@ -12,12 +12,12 @@ Matrix::Matrix(Weights& weights, const std::string& path, int in_dims, int out_d
   const auto& [group_size, bits, mode] = *quantization;
   const int packed = static_cast<int>(int64_t{in_dims} * bits / 32);
   const mx::Shape groups{out_dims, in_dims / group_size};
-  weight = weights.take_packed(path + ".weight", {out_dims, packed});
+  weight = weights.take_packed(path + ".weight", {out_dims, packed}, mx::uint32);
   if (mode == "affine") {
     scales = weights.take(path + ".scales", groups);
     biases = weights.take(path + ".biases", groups);
   } else {
-    scales = weights.take_packed(path + ".scales", groups);
+    scales = weights.take_packed(path + ".scales", groups, mx::uint8);
   }
 }
 

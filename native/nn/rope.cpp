@@ -10,10 +10,10 @@ namespace {
 
 /// Llama 3.1: long wavelengths are stretched by `factor`, short ones kept, with a smooth passage.
 mx::array llama3_freqs(int dims, float base, const Config& scaling) {
-  const float factor = scaling.number("factor");
-  const float low_freq_factor = scaling.number("low_freq_factor", 1.0f);
-  const float high_freq_factor = scaling.number("high_freq_factor", 4.0f);
-  const float old_context = scaling.number("original_max_position_embeddings", 8192.0f);
+  const float factor = scaling.positive_number("factor");
+  const float low_freq_factor = scaling.positive_number("low_freq_factor", 1.0f);
+  const float high_freq_factor = scaling.positive_number("high_freq_factor", 4.0f);
+  const float old_context = scaling.positive_number("original_max_position_embeddings", 8192.0f);
   const float low_freq_wavelen = old_context / low_freq_factor;
   const float high_freq_wavelen = old_context / high_freq_factor;
 
@@ -38,10 +38,13 @@ mx::array llama3_freqs(int dims, float base, const Config& scaling) {
 
 RoPE::RoPE(int dims, float base, bool traditional, const Config& scaling)
     : dims_(dims), traditional_(traditional), base_(base) {
+  if (!scaling.is_null() && !scaling.is_object()) {
+    throw EngineError("bad_config", "config.json: \"rope_scaling\" must be an object");
+  }
   // Older checkpoints write "type", newer ones "rope_type".
   const std::string kind = scaling.text("type", scaling.text("rope_type", "default"));
   if (kind == "linear") {
-    scale_ = 1.0f / scaling.number("factor");
+    scale_ = 1.0f / scaling.positive_number("factor");
   } else if (kind == "llama3") {
     freqs_ = llama3_freqs(dims, base, scaling);
     base_.reset();
@@ -85,5 +88,6 @@ const Config& rope_scaling(const Config& config) {
 }
 
 float rope_theta(const Config& config, float fallback) {
-  return config.number("rope_theta", config["rope_parameters"].number("rope_theta", fallback));
+  return config.positive_number(
+      "rope_theta", config["rope_parameters"].positive_number("rope_theta", fallback));
 }

@@ -63,10 +63,41 @@ describeNative("a checkpoint is refused", (addon) => {
     ["with heads that key heads do not divide", { num_key_value_heads: 3 }, "num_key_value_heads"],
     ["with an unknown rope scaling", { rope_scaling: { type: "spiral" } }, "spiral"],
     ["with a rope scaling without its factor", { rope_scaling: { type: "linear" } }, "factor"],
+    ["with a rope factor of 0", { rope_scaling: { type: "linear", factor: 0 } }, "factor"],
+    ["with a rope scaling that is no object", { rope_scaling: "linear" }, "rope_scaling"],
+    ["with a rope base of 0", { rope_theta: 0 }, "rope_theta"],
+    ["with a number beyond float32", { rms_norm_eps: 1e300 }, "rms_norm_eps"],
+    ["with an odd head size", { head_dim: 15 }, "head_dim"],
+    ["with heads beyond all measure", { head_dim: 2 ** 24 }, "too large"],
+    ["with too few layer types", { layer_types: ["full_attention"] }, "layer_types"],
+    [
+      "with an unknown layer type",
+      { layer_types: ["full_attention", "chunked_attention"] },
+      "chunked_attention",
+    ],
+    [
+      "with sliding layers but no window",
+      { layer_types: ["full_attention", "sliding_attention"] },
+      "sliding_window",
+    ],
   ])("%s in config.json", async (_, changes, named) => {
     const { code, message } = await load(fixtureFolder("llama"), changes);
     expect(code).toBe("bad_config");
     expect(message).toContain(named);
+  });
+
+  test.each([
+    ["bits that MLX lacks", { group_size: 64, bits: 7 }],
+    ["a group size that MLX lacks", { group_size: 16, bits: 4 }],
+    ["an unknown mode", { group_size: 64, bits: 4, mode: "hello" }],
+    ["a size that its mode does not have", { group_size: 32, bits: 4, mode: "nvfp4" }],
+  ])("for a quantization with %s, naming the module", async (_, override) => {
+    const path = "model.layers.0.mlp.up_proj";
+    const { code, message } = await load(fixtureFolder("quantized-affine-4"), {
+      quantization: { group_size: 64, bits: 4, [path]: override },
+    });
+    expect(code).toBe("bad_config");
+    expect(message).toContain(path);
   });
 
   test("for missing tensors, naming each", async () => {

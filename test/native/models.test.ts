@@ -1,4 +1,5 @@
 import { readdirSync } from "node:fs";
+import { join } from "node:path";
 import type { NativeModel } from "../../src/mlx/native-types.js";
 import {
   fixtureFolder,
@@ -7,6 +8,7 @@ import {
   loadFolder,
   modelsFolder,
   readGolden,
+  readJson,
 } from "../helpers/model-fixtures.js";
 import { describeNative } from "../helpers/native.js";
 
@@ -109,5 +111,35 @@ describeNative("a model computes what mlx-lm does", (addon) => {
       session.close();
       expect(tokens).toEqual(golden.greedy.slice(0, 20));
     });
+  });
+});
+
+describeNative("a configuration in the layout of transformers 5", (addon) => {
+  test("gives the same Gemma as the older one", async () => {
+    const { rope_theta, rope_local_base_freq, rope_scaling, ...rest } = readJson(
+      fixtureFolder("gemma3_text"),
+      "config.json",
+    );
+    expect(rope_scaling).toMatchObject({ rope_type: "linear" });
+    const golden = readGolden("gemma3_text");
+    const model = await addon.load(
+      {
+        ...rest,
+        rope_parameters: {
+          full_attention: { ...(rope_scaling as object), rope_theta },
+          sliding_attention: { rope_type: "default", rope_theta: rope_local_base_freq },
+        },
+        layer_types: [0, 1, 2, 3, 4, 5].map((layer) =>
+          layer % 3 === 2 ? "full_attention" : "sliding_attention",
+        ),
+        sliding_window_pattern: 6,
+      },
+      [join(fixtureFolder("gemma3_text"), "model.safetensors")],
+    ).model;
+    const { tokens } = await generateAll(model, golden.prompt, {
+      maxTokens: golden.greedy.length,
+    });
+    expect(tokens).toEqual(golden.greedy);
+    model.close();
   });
 });

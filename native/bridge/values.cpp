@@ -1,0 +1,236 @@
+#include "bridge/values.h"
+
+#include <cmath>
+#include <iomanip>
+#include <limits>
+#include <sstream>
+#include <utility>
+
+namespace {
+
+// Enough for any whole number that a double holds.
+constexpr int most_digits = 17;
+
+Config to_config_at(const Napi::Value& value, int depth) {
+  if (depth > 64) throw EngineError("bad_config", "config.json is nested too deeply");
+  if (value.IsBoolean()) return Config(value.As<Napi::Boolean>().Value());
+  if (value.IsNumber()) return Config(value.As<Napi::Number>().DoubleValue());
+  if (value.IsString()) return Config(value.As<Napi::String>().Utf8Value());
+  if (value.IsArray()) {
+    const Napi::Array entries = value.As<Napi::Array>();
+    Config::List list;
+    for (uint32_t i = 0; i < entries.Length(); i++) {
+      list.push_back(to_config_at(entries.Get(i), depth + 1));
+    }
+    return Config(std::move(list));
+  }
+  if (value.IsObject()) {
+    const Napi::Object entries = value.As<Napi::Object>();
+    Config::Object object;
+    const Napi::Array keys = entries.GetPropertyNames();
+    for (uint32_t i = 0; i < keys.Length(); i++) {
+      const Napi::Value key = keys.Get(i);
+      object.emplace(key.ToString().Utf8Value(), to_config_at(entries.Get(key), depth + 1));
+    }
+    return Config(std::move(object));
+  }
+  return Config();
+}
+
+double to_number(const Napi::Value& value, const char* name) {
+  if (!value.IsNumber()) refuse_argument(std::string(name) + ": a number was expected");
+  return value.As<Napi::Number>().DoubleValue();
+}
+
+uint32_t check_token(double token, const char* name, int vocab_size) {
+  if (!(token >= 0 && token < vocab_size) || token != std::floor(token)) {
+    std::ostringstream message;
+    message << std::setprecision(most_digits) << name << ": token id " << token
+            << " is outside the vocabulary of " << vocab_size;
+    refuse_argument(message.str());
+  }
+  return static_cast<uint32_t>(token);
+}
+
+/// Reads the fields of a `NativeSampling`.
+class Options {
+ public:
+  explicit Options(const Napi::Value& value) {
+    if (!value.IsObject()) refuse_argument("sampling must be an object");
+    object_ = value.As<Napi::Object>();
+  }
+
+  Napi::Value get(const char* name) const { return object_.Get(name); }
+  bool has(const char* name) const { return !get(name).IsUndefined(); }
+
+  double number(const char* name, double low, double high) const {
+    const double value = to_number(get(name), name);
+    if (!(value >= low && value <= high)) {
+      std::ostringstream message;
+      message << std::setprecision(most_digits) << name << " is " << value << ", but must be from "
+              << low << " to " << high;
+      refuse_argument(message.str());
+    }
+    return value;
+  }
+
+  float real(const char* name, float fallback, double low, double high) const {
+    return has(name) ? static_cast<float>(number(name, low, high)) : fallback;
+  }
+
+  double whole(const char* name, double low, double high) const {
+    const double value = number(name, low, high);
+    if (value != std::floor(value)) refuse_argument(std::string(name) + " must be a whole number");
+    return value;
+  }
+
+  int integer(const char* name, int low) const {
+    return static_cast<int>(whole(name, low, std::numeric_limits<int>::max()));
+  }
+
+  int integer(const char* name, int fallback, int low) const {
+    return has(name) ? integer(name, low) : fallback;
+  }
+
+ private:
+  Napi::Object object_;
+};
+
+std::vector<std::pair<uint32_t, float>> to_logit_bias(const Napi::Value& value, int vocab_size) {
+  if (!value.IsArray()) refuse_argument("logitBias must be a list of [token, bias]");
+  const auto entries = value.As<Napi::Array>();
+  std::vector<std::pair<uint32_t, float>> result;
+  for (uint32_t i = 0; i < entries.Length(); i++) {
+    const Napi::Value entry = entries.Get(i);
+    if (!entry.IsArray()) refuse_argument("logitBias must be a list of [token, bias]");
+    const auto pair = entry.As<Napi::Array>();
+    const double token = to_number(pair.Get(uint32_t{0}), "logitBias");
+    const double bias = to_number(pair.Get(uint32_t{1}), "logitBias");
+    if (!std::isfinite(bias)) refuse_argument("logitBias must hold finite numbers");
+    result.emplace_back(check_token(token, "logitBias", vocab_size), static_cast<float>(bias));
+  }
+  return result;
+}
+
+SamplingOptions to_sampling(const Options& options, int vocab_size) {
+  constexpr double most = std::numeric_limits<float>::max();
+  SamplingOptions sampling;
+  sampling.temperature = options.real("temperature", 0, 0, most);
+  sampling.top_p = options.real("topP", 1, 1e-6, 1);
+  sampling.top_k = options.integer("topK", 0, 0);
+  sampling.min_p = options.real("minP", 0, 0, 1);
+  sampling.xtc_probability = options.real("xtcProbability", 0, 0, 1);
+  sampling.xtc_threshold = options.real("xtcThreshold", 0.1, 0, 0.5);
+  sampling.repetition_penalty = options.real("repetitionPenalty", 1, 1e-6, most);
+  sampling.repetition_context_size = options.integer("repetitionContextSize", 20, 1);
+  sampling.presence_penalty = options.real("presencePenalty", 0, -most, most);
+  sampling.frequency_penalty = options.real("frequencyPenalty", 0, -most, most);
+  sampling.top_logprobs = options.integer("topLogprobs", 0, 0);
+  sampling.logprobs = sampling.top_logprobs > 0 || options.get("logprobs").ToBoolean();
+  if (options.has("penaltyContextSize")) {
+    sampling.penalty_context_size = options.integer("penaltyContextSize", 1);
+  }
+  if (options.has("seed")) {
+    constexpr double most_seed = 9007199254740991;  // Number.MAX_SAFE_INTEGER
+    sampling.seed = static_cast<uint64_t>(options.whole("seed", 0, most_seed));
+  }
+  if (options.has("xtcSpecialTokens")) {
+    sampling.xtc_special_tokens =
+        to_tokens(options.get("xtcSpecialTokens"), "xtcSpecialTokens", vocab_size);
+  }
+  if (options.has("logitBias")) {
+    sampling.logit_bias = to_logit_bias(options.get("logitBias"), vocab_size);
+  }
+  return sampling;
+}
+
+}  // namespace
+
+Napi::Error to_js_error(Napi::Env env, const EngineError& error) {
+  Napi::Error js_error = Napi::Error::New(env, error.what());
+  js_error.Set("code", error.code());
+  return js_error;
+}
+
+[[noreturn]] void refuse_argument(const std::string& message) {
+  throw EngineError("invalid_argument", message);
+}
+
+EngineError current_error() {
+  try {
+    throw;
+  } catch (const EngineError& error) {
+    return error;
+  } catch (const Napi::Error&) {
+    throw;
+  } catch (const std::exception& error) {
+    return EngineError("mlx_error", error.what());
+  }
+}
+
+Config to_config(const Napi::Value& value) { return to_config_at(value, 0); }
+
+std::vector<uint32_t> to_tokens(const Napi::Value& value, const char* name, int vocab_size) {
+  std::vector<uint32_t> tokens;
+  if (value.IsTypedArray() && value.As<Napi::TypedArray>().TypedArrayType() == napi_uint32_array) {
+    const auto array = value.As<Napi::Uint32Array>();
+    tokens.assign(array.Data(), array.Data() + array.ElementLength());
+    for (const uint32_t token : tokens) check_token(token, name, vocab_size);
+  } else if (value.IsArray()) {
+    const auto array = value.As<Napi::Array>();
+    for (uint32_t i = 0; i < array.Length(); i++) {
+      tokens.push_back(check_token(to_number(array.Get(i), name), name, vocab_size));
+    }
+  } else {
+    refuse_argument(std::string(name) + " must be a list of token ids");
+  }
+  return tokens;
+}
+
+GenerationOptions to_generation_options(const Napi::Value& value, int vocab_size) {
+  const Options options(value);
+  GenerationOptions result;
+  result.max_tokens = options.integer("maxTokens", 1);
+  result.prefill_step_size = options.integer("prefillStepSize", result.prefill_step_size, 1);
+  result.stop_tokens = to_tokens(options.get("stopTokens"), "stopTokens", vocab_size);
+  result.sampling = to_sampling(options, vocab_size);
+  return result;
+}
+
+Napi::Object to_js(Napi::Env env, const GenerationStats& stats) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("finishReason", stats.finish_reason);
+  object.Set("promptTokens", stats.prompt_tokens);
+  object.Set("completionTokens", stats.completion_tokens);
+  object.Set("promptMs", stats.prompt_ms);
+  object.Set("decodeMs", stats.decode_ms);
+  object.Set("graphMs", stats.graph_ms);
+  return object;
+}
+
+Napi::Object to_js(
+    Napi::Env env, const std::vector<TokenEvent>& events, const SamplingOptions& sampling) {
+  Napi::Object batch = Napi::Object::New(env);
+  auto tokens = Napi::Uint32Array::New(env, events.size());
+  for (size_t i = 0; i < events.size(); i++) tokens[i] = events[i].token;
+  batch.Set("tokens", tokens);
+  if (!sampling.logprobs) return batch;
+
+  auto logprobs = Napi::Float32Array::New(env, events.size());
+  const size_t k = events[0].top_logprobs.size();
+  auto top_tokens = Napi::Uint32Array::New(env, events.size() * k);
+  auto top_logprobs = Napi::Float32Array::New(env, events.size() * k);
+  for (size_t i = 0; i < events.size(); i++) {
+    logprobs[i] = events[i].logprob;
+    for (size_t j = 0; j < k; j++) {
+      top_tokens[i * k + j] = events[i].top_logprobs[j].first;
+      top_logprobs[i * k + j] = events[i].top_logprobs[j].second;
+    }
+  }
+  batch.Set("logprobs", logprobs);
+  if (k > 0) {
+    batch.Set("topTokens", top_tokens);
+    batch.Set("topLogprobs", top_logprobs);
+  }
+  return batch;
+}

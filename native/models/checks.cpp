@@ -1,0 +1,42 @@
+#include "models/checks.h"
+
+#include <cstdint>
+
+#include "engine_error.h"
+
+namespace {
+
+[[noreturn]] void refuse(const std::string& problem) {
+  throw EngineError("bad_config", "config.json: " + problem);
+}
+
+// Products of sizes must stay far inside an int.
+constexpr int64_t most_width = 1 << 24;
+
+}  // namespace
+
+void check_heads(int heads, int kv_heads, int head_dim) {
+  if (heads % kv_heads != 0) {
+    refuse(
+        "\"num_attention_heads\" (" + std::to_string(heads) +
+        ") is no multiple of \"num_key_value_heads\" (" + std::to_string(kv_heads) + ")");
+  }
+  if (head_dim < 1 || head_dim % 2 != 0) {
+    refuse("\"head_dim\" (" + std::to_string(head_dim) + ") must be even");
+  }
+  if (int64_t{heads} * head_dim > most_width) refuse("the attention heads are too large");
+}
+
+std::vector<std::string> layer_types(const Config& config, int num_hidden_layers) {
+  std::vector<std::string> types = config.texts("layer_types");
+  if (types.empty()) return types;
+  if (types.size() != static_cast<size_t>(num_hidden_layers)) {
+    refuse("\"layer_types\" must name each of \"num_hidden_layers\" layers");
+  }
+  for (const std::string& type : types) {
+    if (type != "full_attention" && type != "sliding_attention") {
+      refuse("\"layer_types\" has the unknown kind \"" + type + "\"");
+    }
+  }
+  return types;
+}
