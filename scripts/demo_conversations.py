@@ -1,11 +1,12 @@
 """Writes the conversations the demo model learns from, and the held-out questions it is measured with.
 
-Every exchange has a key, such as "add 7 5" or "Peru, What is the capital of {}?". A fixed tenth of all keys is
-held out: those exchanges never occur in training. The same seed always gives the same text.
+Every exchange has a key, such as "7 5 {a} plus {b}" or "Peru, What is the capital of {}?". A fixed tenth of all keys is
+held out from training. What is held out is the combination of wording and subject: the same sum, and the same capital,
+are trained in other words. The same seed always gives the same text.
 """
 
-import json
 import random
+import re
 import zlib
 from dataclasses import dataclass
 
@@ -22,14 +23,14 @@ from demo_facts import (
 )
 
 HELD_OUT_PERCENT = 10
-ALWAYS_TRAINED = {"add 5 7", "subtract 12 4"}  # the examples of the documentation
-LARGEST_NUMBER = 99
+LARGEST_NUMBER = 20
+CHUNK = 4096  # conversations drawn with one random generator
 
 DONT_KNOW = (
     "I don't know that. I am a tiny demo model: ask me about llm-client, small sums or capitals."
 )
 DONT_KNOW_CAPITAL = "I don't know that capital. I only know some of them."
-ONLY_SMALL_SUMS = "I can only add or subtract two numbers from 0 to 99."
+ONLY_SMALL_SUMS = f"I can only add or subtract two numbers from 0 to {LARGEST_NUMBER}."
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Exchange:
 
 def held_out(key):
     """Whether an exchange is kept for the measurement."""
-    return key not in ALWAYS_TRAINED and zlib.crc32(key.encode()) % 100 < HELD_OUT_PERCENT
+    return zlib.crc32(key.encode()) % 100 < HELD_OUT_PERCENT
 
 
 # Arithmetic
@@ -82,21 +83,15 @@ def sum_answer(operation, a, b):
     return f"{a} + {b} = {a + b}." if operation == "add" else f"{a} - {b} = {a - b}."
 
 
-def sum_key(operation, a, b):
-    # 7 + 5 and 5 + 7 share a key, so that a held-out sum cannot be looked up the other way round.
-    return f"add {min(a, b)} {max(a, b)}" if operation == "add" else f"subtract {a} {b}"
-
-
 def arithmetic(rng):
     operation = rng.choice(["add", "subtract"])
-    largest = rng.choice([12, 30, LARGEST_NUMBER, LARGEST_NUMBER, LARGEST_NUMBER])
-    a, b = rng.randint(0, largest), rng.randint(0, largest)
+    a, b = rng.randint(0, LARGEST_NUMBER), rng.randint(0, LARGEST_NUMBER)
     if operation == "subtract" and a < b and rng.random() < 0.5:
         a, b = b, a
     phrase = rng.choice(ADD_PHRASES if operation == "add" else SUBTRACT_PHRASES)
-    words = max(a, b) <= 20 and rng.random() < 0.05
+    words = rng.random() < 0.05
     question = phrase.format(a=NUMBER_WORDS[a] if words else a, b=NUMBER_WORDS[b] if words else b)
-    return Exchange("arithmetic", question, sum_answer(operation, a, b), sum_key(operation, a, b))
+    return Exchange("arithmetic", question, sum_answer(operation, a, b), f"{a} {b} {phrase}")
 
 
 def too_hard_sum(rng):
@@ -105,14 +100,14 @@ def too_hard_sum(rng):
         a, b = rng.randint(0, 99), rng.randint(1, 99)
         phrase = rng.choice(TOO_HARD_PHRASES)
     elif choice < 0.85:
-        large, small = rng.randint(100, 10 ** rng.randint(3, 6)), rng.randint(0, 300)
+        large, small = rng.randint(30, 10 ** rng.randint(2, 5)), rng.randint(0, 300)
         a, b = (large, small) if rng.random() < 0.5 else (small, large)
         phrase = rng.choice(ADD_PHRASES + SUBTRACT_PHRASES)
     else:
-        a, b = rng.randint(0, 99), rng.randint(0, 99)
+        a, b = rng.randint(0, LARGEST_NUMBER), rng.randint(0, LARGEST_NUMBER)
         sign = rng.choice("+-")
         phrase = rng.choice(["{a} + {b}", "{a}+{b}", "What is {a} + {b}", "What is {a} - {b}"])
-        phrase += f" {sign} {rng.randint(0, 99)}" + rng.choice(["", "?"])
+        phrase += f" {sign} {rng.randint(0, LARGEST_NUMBER)}" + rng.choice(["", "?"])
     return Exchange("too hard", phrase.format(a=a, b=b), ONLY_SMALL_SUMS, f"{a} {b} {phrase}")
 
 
@@ -134,12 +129,11 @@ COUNTRY_PHRASES = [
 
 def capital(rng):
     country, city = rng.choice(list(CAPITALS.items()))
-    answer = f"The capital of {country} is {city}."
     if rng.random() < 0.15:
-        phrase = rng.choice(COUNTRY_PHRASES)
-        return Exchange("capital", phrase.format(city), answer.replace(answer, f"{city} is the capital of {country}."), f"{city}, {phrase}")
-    phrase = rng.choice(CAPITAL_PHRASES)
-    return Exchange("capital", phrase.format(country), answer, f"{country}, {phrase}")
+        phrase, subject, answer = rng.choice(COUNTRY_PHRASES), city, f"{city} is the capital of {country}."
+    else:
+        phrase, subject, answer = rng.choice(CAPITAL_PHRASES), country, f"The capital of {country} is {city}."
+    return Exchange("capital", phrase.format(subject), answer, f"{subject}, {phrase}")
 
 
 def unknown_capital(rng):
@@ -149,9 +143,10 @@ def unknown_capital(rng):
 
 # llm-client
 
+
 def client_question(rng):
     topic = rng.choice(TOPICS)
-    choices = [(frame, goal) for frame in ("how",) for goal in topic.goals]
+    choices = [("how", goal) for goal in topic.goals]
     choices += [("what", noun) for noun in topic.nouns] + [("as is", question) for question in topic.questions]
     form, text = rng.choice(choices)
     ending = rng.choice(["", "", "", " with llm-client", " in llm-client", " using llm-client"])
@@ -197,7 +192,7 @@ def off_topic(rng):
 
 
 SOURCES = [
-    (arithmetic, 40), (client_question, 28), (capital, 12), (small_talk, 8), (off_topic, 7), (too_hard_sum, 3), (unknown_capital, 2),
+    (arithmetic, 34), (client_question, 32), (capital, 12), (small_talk, 10), (off_topic, 7), (too_hard_sum, 3), (unknown_capital, 2),
 ]  # fmt: skip
 
 
@@ -239,7 +234,7 @@ def vary(rng, text, polite=True):
         text = text.rstrip("?.!")
         if polite and rng.random() < 0.2:
             text += rng.choice(POLITE_AFTER)
-    if rng.random() < 0.12:
+    if rng.random() < 0.06:
         text = typo(rng, text)
     if rng.random() < 0.25:
         text = text.replace("'", "")
@@ -248,11 +243,6 @@ def vary(rng, text, polite=True):
 
 
 # Conversations
-
-NAMES = (
-    "Anna Ben Carla David Emma Felix Grace Hugo Ida Jonas Kate Leo Maria Noah Olga Paul Quinn Rosa Sam Tina "
-    "Uma Victor Wendy Xavier Yara Zoe Alice Bob Chloe Daniel Eva Frank Julia Kevin Lisa Max Nina Oscar Peter Sarah Tom"
-).split()
 
 
 def user(text):
@@ -267,25 +257,7 @@ def turn(rng, wanted_held_out=False, source=None):
     if source is None:
         source = rng.choices([s for s, _ in SOURCES], [weight for _, weight in SOURCES])[0]
     exchange = draw(rng, source, wanted_held_out)
-    polite = exchange.kind not in ("small talk",)
-    return [user(vary(rng, exchange.question, polite)), assistant(exchange.answer)], exchange.kind
-
-
-def running_sum(rng, wanted_held_out=False):
-    """A sum, then "and 3 more?"; only the last step is held out."""
-    while True:
-        a, b, c = rng.randint(0, 50), rng.randint(0, 40), rng.randint(0, 30)
-        operation = rng.choice(["add", "subtract"])
-        first, second = sum_key("add", a, b), sum_key(operation, a + b, c)
-        if not held_out(first) and a + b <= LARGEST_NUMBER and held_out(second) == wanted_held_out:
-            break
-    more = ["And {} more?", "plus {}?", "Now add {}.", "and plus {}?", "Add {} to that.", "+ {}"]
-    less = ["And minus {}?", "minus {}?", "Now subtract {}.", "Take away {}.", "Subtract {} from that.", "- {}"]
-    return [
-        user(vary(rng, rng.choice(ADD_PHRASES).format(a=a, b=b))), assistant(sum_answer("add", a, b)),
-        user(vary(rng, rng.choice(more if operation == "add" else less).format(c), polite=False)),
-        assistant(sum_answer(operation, a + b, c)),
-    ], "running sum"  # fmt: skip
+    return [user(vary(rng, exchange.question, polite=exchange.kind != "small talk")), assistant(exchange.answer)], exchange.kind
 
 
 AND_OF = ["And of {}?", "And {}?", "What about {}?", "and the one of {}?", "How about {}?", "{}?"]
@@ -305,23 +277,6 @@ def capitals_in_turn(rng, wanted_held_out=False):
     ], "capitals in turn"  # fmt: skip
 
 
-MY_NAME_IS = ["My name is {}.", "I am {}.", "I'm {}.", "Hi, I'm {}!", "Hello, my name is {}.", "Call me {}.", "Hi! I am {}."]
-WHATS_MY_NAME = ["What is my name?", "What's my name?", "Who am I?", "Do you know my name?", "Do you remember my name?"]
-
-
-def name_memory(rng, wanted_held_out=False):
-    """The user's name is told, and asked for some turns later."""
-    while True:
-        name, phrase, question = rng.choice(NAMES), rng.choice(MY_NAME_IS), rng.choice(WHATS_MY_NAME)
-        if held_out(f"{name}, {phrase}, {question}") == wanted_held_out:
-            break
-    messages = [user(vary(rng, phrase.format(name), polite=False)), assistant(f"Nice to meet you, {name}!")]
-    # A lower-case name is answered with a capital letter, so the answer stays one fixed text.
-    for _ in range(rng.choice([0, 0, 1, 2])):
-        messages += turn(rng)[0]
-    return messages + [user(vary(rng, question, polite=False)), assistant(f"Your name is {name}.")], "name memory"
-
-
 TOOLS = [
     {"name": "get_weather", "description": "The weather in a city", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}},
     {"name": "read_file", "description": "Read a text file", "parameters": {"type": "object", "properties": {"path": {"type": "string"}}}},
@@ -329,57 +284,87 @@ TOOLS = [
 ]  # fmt: skip
 
 
-def conversation(rng, longest_turns=4):
+def conversation(rng, longest_turns=3):
     """One training conversation: the messages and the tools, most of the time none."""
     choice = rng.random()
-    if choice < 0.72:
+    if choice < 0.84:
         messages = turn(rng)[0]
-    elif choice < 0.78:
-        messages = running_sum(rng)[0]
-    elif choice < 0.82:
+    elif choice < 0.9:
         messages = capitals_in_turn(rng)[0]
-    elif choice < 0.86:
-        messages = name_memory(rng)[0]
     else:
         messages = []
         for _ in range(rng.randint(2, longest_turns)):
-            part = rng.choices([turn, running_sum, capitals_in_turn, name_memory], [16, 2, 1, 1])[0]
-            messages += part(rng)[0]
+            messages += rng.choices([turn, capitals_in_turn], [16, 1])[0](rng)[0]
     if rng.random() < 0.12:
         messages = [{"role": "system", "content": rng.choice(SYSTEM_MESSAGES)}] + messages
     tools = [{"type": "function", "function": tool} for tool in rng.sample(TOOLS, rng.randint(1, 2))] if rng.random() < 0.01 else None
     return messages, tools
 
 
+def long_conversation(rng):
+    """Many turns, about as many as fit into the context."""
+    messages = []
+    for _ in range(rng.randint(8, 30)):
+        messages += rng.choices([turn, capitals_in_turn], [16, 1])[0](rng)[0]
+    return messages, None
+
+
+def drill(rng):
+    """Some sums as the assistant writes them."""
+    return [draw(rng, arithmetic).answer + "\n" for _ in range(rng.randint(3, 5))]
+
+
+def training_chunk(seed, number):
+    """The conversations and the drills of one part of the training text, and the generator that drew them."""
+    rng = random.Random(f"{seed} {number}")
+    conversations = [conversation(rng) for _ in range(CHUNK)]
+    conversations += [long_conversation(rng) for _ in range(CHUNK // 256)]
+    return conversations, [drill(rng) for _ in range(CHUNK // 2)], rng
+
+
+# Measurement
+
 HELD_OUT_COUNTS = [
     (arithmetic, 90), (client_question, 80), (capital, 35), (small_talk, 20), (off_topic, 20), (too_hard_sum, 8),
-    (unknown_capital, 5), (running_sum, 10), (capitals_in_turn, 10), (name_memory, 6),
+    (unknown_capital, 5), (capitals_in_turn, 10),
 ]  # fmt: skip
 
 
-def held_out_questions(seed=2026, scale=1):
-    """The fixed list the model is measured with."""
-    rng, seen, questions = random.Random(seed), set(), []
+def last_asked(messages):
+    """The last two questions of a conversation, without case, spaces and punctuation."""
+    texts = [message["content"] for message in messages if message["role"] == "user"][-2:]
+    return "|".join(re.sub(r"[^a-z0-9+*/%=-]", "", text.lower()).rstrip("=") for text in texts)
+
+
+def trained_questions(seed, chunks):
+    """Everything that is asked in training, alone and after the question before it."""
+    asked = set()
+    for number in range(chunks):
+        for messages, _ in training_chunk(seed, number)[0]:
+            questions = [message for message in messages if message["role"] == "user"]
+            for i, question in enumerate(questions):
+                asked.add(last_asked([question]))
+                asked.add(last_asked(questions[: i + 1]))
+    return asked
+
+
+def held_out_questions(seed, trained):
+    """A list to measure the model with.
+
+    Different keys can give the same text once vary() has dropped a capital letter or a question mark, so whatever was
+    asked in training is left out here too.
+    """
+    rng, seen, questions = random.Random(seed), set(trained), []
     sources = [source for source, _ in SOURCES]
     for source, count in HELD_OUT_COUNTS:
         taken = 0
-        while taken < count * scale:
+        while taken < count:
             messages, kind = turn(rng, True, source) if source in sources else source(rng, True)
-            text = json.dumps(messages)
-            if text in seen:
+            if last_asked(messages) in seen:
                 continue
-            seen.add(text)
+            seen.add(last_asked(messages))
             taken += 1
             if rng.random() < 0.1:
                 messages = [{"role": "system", "content": rng.choice(SYSTEM_MESSAGES)}] + messages
             questions.append({"kind": kind, "messages": messages[:-1], "answer": messages[-1]["content"]})
     return questions
-
-
-def long_conversation(rng):
-    """Many turns, about as many as fit into the context."""
-    messages = []
-    for _ in range(rng.randint(8, 30)):
-        part = rng.choices([turn, running_sum, capitals_in_turn, name_memory], [16, 2, 1, 1])[0]
-        messages += part(rng)[0]
-    return messages, None
