@@ -165,7 +165,7 @@ export interface Timings {
   firstTokenMs?: number;
   /** Prompt tokens per second; the clock stops at the first token. */
   promptTokensPerSecond?: number;
-  /** Generated tokens per second; the clock starts at the first token. */
+  /** Generated tokens per second; the clock starts at the first token. Undefined below 8 tokens. */
   tokensPerSecond?: number;
 }
 

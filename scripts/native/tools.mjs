@@ -10,7 +10,7 @@ export class BuildError extends Error {}
 const howToGet = {
   "python3 with pip": { debian: "apt-get install python3-pip", macos: "brew install python" },
   cmake: { debian: "apt-get install cmake", macos: "brew install cmake" },
-  cargo: { debian: "apt-get install cargo, or rustup", macos: "brew install rust, or rustup" },
+  cargo: { debian: "rustup (cargo 1.85 or later)", macos: "brew install rust, or rustup" },
   "a C++ compiler": { debian: "apt-get install g++ make", macos: "xcode-select --install" },
 };
 

@@ -46,7 +46,7 @@ export function addCommonFlags(command: Command): Command {
     .addOption(
       new Option("-p, --provider <name>", "which provider to use").choices([...PROVIDERS, "auto"]),
     )
-    .option("-u, --base-url <url>", "address of the server; for mlx a folder of models")
+    .option("-u, --base-url <url>", "for mlx the folder of a model, or a folder of models")
     .option("-m, --model <name>", 'model: "demo", org/name, a folder, or provider:model')
     .option("--timeout <seconds>", "longest silence allowed", number("--timeout", { above: 0 }))
     .option("--json", "print one JSON object")

@@ -114,10 +114,15 @@ async function showWaiting({ stderr }: Io): Promise<{ clear(): Promise<void> }> 
 
 async function printNotes(
   response: LLMResponse,
-  { usage, verbose }: GenerateOptions,
+  { usage, verbose, json }: GenerateOptions,
   { stderr }: Io,
 ): Promise<void> {
   for (const warning of response.warnings) await stderr.write(`warning: ${warning}\n`);
+  if (response.finishReason === "length" && !json) {
+    await stderr.write(
+      "note: the reply was cut: --max-tokens is reached, or the context is full\n",
+    );
+  }
   if (usage || verbose) await stderr.write(`usage: ${describeUsage(response)}\n`);
   if (verbose) await stderr.write(describeRun(response));
 }

@@ -111,6 +111,12 @@ async function modelPlaces({
   const places: ModelPlace[] = [];
   for (const path of folders) {
     const folder = resolve(expandHome(path, env));
+    if (!(await isFolder(folder))) {
+      throw new ConfigurationError(`The folder of models ${folder} does not exist.`, {
+        url: folder,
+        hint: "Correct baseUrl, --base-url or MLX_MODEL_PATH.",
+      });
+    }
     const layout = (await isModelFolder(folder)) ? "model" : "tree";
     places.push({ label: "the folder", folder, layout });
   }

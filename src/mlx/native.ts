@@ -34,7 +34,8 @@ const require = createRequire(import.meta.url);
 // The same two steps up from src/mlx/, dist/mlx/ and dist/cjs/.
 const packageFolder = fileURLToPath(new URL("../../", import.meta.url));
 const supported = ["darwin-arm64", "linux-x64", "linux-arm64"];
-const useAnotherProvider = "Use another provider on this machine: ollama or lmstudio.";
+const useAnotherProvider =
+  "MLX runs on Apple silicon Macs and on Linux; other providers come with a later version.";
 
 let result: Result | undefined;
 
@@ -139,7 +140,7 @@ function missingBinary(): NativeProblem {
   return {
     reason: "binary-missing",
     message: `The MLX addon for ${process.platform}-${process.arch} is not installed`,
-    hint: `In a checkout run: npm run build:native. In an installed package run npm install again without --omit=optional. ${useAnotherProvider}`,
+    hint: `In a checkout run: npm run build:native. A package made with npm pack holds the addon only after npm run prebuild.`,
   };
 }
 

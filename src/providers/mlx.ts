@@ -14,6 +14,9 @@ import type { CheckedRequest } from "../request.js";
 import type { ModelInfo, ProviderHealth, Timings, Usage } from "../types.js";
 import type { CallContext, OptionalFeature, Provider, ProviderEvent } from "./provider.js";
 
+/** Replies of fewer tokens tell nothing about the speed. */
+const FEWEST_TIMED = 8;
+
 /** Runs MLX models in this process, through the addon. The addon loads at the first use. */
 export class MlxProvider implements Provider {
   readonly name = "mlx";
@@ -161,7 +164,9 @@ function timingsOf({ stats, firstTokenAt }: GenerationOutcome, startedAt: number
     // Not the engine's time: a call may have waited for its turn.
     firstTokenMs: firstTokenAt && firstTokenAt - startedAt,
     promptTokensPerSecond: perSecond(promptTokens, promptMs),
-    tokensPerSecond: perSecond(completionTokens, decodeMs),
+    // The second token is computed while the first is read: a short reply has no speed to speak of.
+    tokensPerSecond:
+      completionTokens < FEWEST_TIMED ? undefined : perSecond(completionTokens, decodeMs),
   };
 }
 

@@ -116,6 +116,7 @@ describe("findModel", () => {
     const [here, given] = ["here", "given"].map((name) => join(home, name));
     await makeModel(join(here!, "tiny"));
     await mkdir(join(here!, "docs"));
+    await mkdir(given!);
     const cwd = jest.spyOn(process, "cwd").mockReturnValue(here!);
     try {
       expect(await findModel("tiny", { env, folders: [given!] })).toBe(join(here!, "tiny"));
@@ -126,6 +127,13 @@ describe("findModel", () => {
     } finally {
       cwd.mockRestore();
     }
+  });
+
+  test("a folder of models that is not there is refused", async () => {
+    const error = await refusal(findModel("tiny", { env, folders: [join(home, "nosuch")] }));
+    expect(error.name).toBe("ConfigurationError");
+    expect(error.message).toContain(join(home, "nosuch"));
+    expect(error.hint).toContain("MLX_MODEL_PATH");
   });
 
   test("a folder of models is refused with their names", async () => {

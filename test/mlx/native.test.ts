@@ -38,7 +38,7 @@ describe("a machine", () => {
     expect(problem?.message).toBe(
       `MLX does not run on ${platform}-${arch}, only on darwin-arm64, linux-x64, linux-arm64`,
     );
-    expect(problem?.hint).toContain("ollama");
+    expect(problem?.hint).toContain("Apple silicon Macs and on Linux");
   });
 });
 
