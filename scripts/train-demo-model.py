@@ -4,6 +4,7 @@
     python -m pip install -r scripts/requirements-oracle.txt
     python scripts/train-demo-model.py                    # trains, measures, writes models/demo
     python scripts/train-demo-model.py --resume           # goes on from the last checkpoint
+    python scripts/train-demo-model.py --resume --steps 4200 --rate 0.012   # the second part of what made models/demo
     python scripts/train-demo-model.py --export-only      # writes the model from the last checkpoint
     python scripts/train-demo-model.py --measure-only     # measures models/demo with mlx-lm
 
