@@ -97,10 +97,9 @@ void Generation::prefill_chunk() {
 
 Sample Generation::forward(const array& tokens, const array& previous) {
   const auto begin = Clock::now();
-  const array logits = model_->logits((*model_)(tokens, *cache_));  // (1, 1, vocab)
-  const int vocab_size = logits.dim(2);
-  if (!sampler_) sampler_.emplace(options_.sampling, vocab_size, prompt_);
-  Sample sample = (*sampler_)(mx::reshape(logits, {1, vocab_size}), previous);
+  const array logits = model_->logits((*model_)(tokens, *cache_));  // (1, vocab)
+  if (!sampler_) sampler_.emplace(options_.sampling, model_->vocab_size(), prompt_);
+  Sample sample = (*sampler_)(logits, previous);
   if (previous) stats_.graph_ms += milliseconds(Clock::now() - begin);
   mx::async_eval(sample.arrays());
   return sample;

@@ -3,6 +3,7 @@
 #include <bit>
 
 #include "mlx/ops.h"
+#include "mlx/vector_array.h"
 
 namespace mx {
 namespace {
@@ -17,17 +18,6 @@ uint16_t to_bfloat16(float value) {
   const uint32_t bits = std::bit_cast<uint32_t>(value);
   return static_cast<uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
 }
-
-struct VectorArray {
-  explicit VectorArray(std::span<const array> arrays) : handle(mlx_vector_array_new()) {
-    for (const array& a : arrays) check(mlx_vector_array_append_value(handle, a.get()));
-  }
-  ~VectorArray() { mlx_vector_array_free(handle); }
-  VectorArray(const VectorArray&) = delete;
-  VectorArray& operator=(const VectorArray&) = delete;
-
-  mlx_vector_array handle;
-};
 
 }  // namespace
 
@@ -58,12 +48,12 @@ array scalar(float value, Dtype dtype) {
 
 void eval(std::span<const array> arrays) {
   const VectorArray outputs(arrays);
-  check(mlx_eval(outputs.handle));
+  check(mlx_eval(outputs.get()));
 }
 
 void async_eval(std::span<const array> arrays) {
   const VectorArray outputs(arrays);
-  check(mlx_async_eval(outputs.handle));
+  check(mlx_async_eval(outputs.get()));
 }
 
 std::vector<float> to_floats(const array& a) {

@@ -2,6 +2,8 @@
 
 #include <array>
 
+#include "mlx/vector_array.h"
+
 namespace mx {
 namespace {
 
@@ -32,13 +34,8 @@ struct Bounds {
 }  // namespace
 
 array concatenate(std::span<const array> arrays, int axis) {
-  mlx_vector_array inputs = mlx_vector_array_new();
-  for (const array& a : arrays) mlx_vector_array_append_value(inputs, a.get());
-  mlx_array result{nullptr};
-  const int return_code = mlx_concatenate_axis(&result, inputs, axis, current_stream);
-  mlx_vector_array_free(inputs);
-  check(return_code);
-  return array(result);
+  const VectorArray inputs(arrays);
+  return detail::record(mlx_concatenate_axis, inputs.get(), axis);
 }
 
 array slice(const array& a, int axis, int start, int stop) {

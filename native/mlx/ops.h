@@ -62,6 +62,7 @@ inline array clip(const array& a, const array& low, const array& high) {
 inline array exp(const array& a) { return detail::record(mlx_exp, a.get()); }
 inline array cos(const array& a) { return detail::record(mlx_cos, a.get()); }
 inline array sin(const array& a) { return detail::record(mlx_sin, a.get()); }
+inline array rsqrt(const array& a) { return detail::record(mlx_rsqrt, a.get()); }
 inline array reciprocal(const array& a) { return detail::record(mlx_reciprocal, a.get()); }
 inline array sigmoid(const array& a) { return detail::record(mlx_sigmoid, a.get()); }
 inline array tanh(const array& a) { return detail::record(mlx_tanh, a.get()); }
@@ -141,9 +142,9 @@ inline array cumsum(const array& a, int axis, bool reverse, bool inclusive) {
 inline array matmul(const array& a, const array& b) {
   return detail::record(mlx_matmul, a.get(), b.get());
 }
-/// c + a @ b
-inline array addmm(const array& c, const array& a, const array& b) {
-  return detail::record(mlx_addmm, c.get(), a.get(), b.get(), 1.0f, 1.0f);
+/// c + alpha · a @ b
+inline array addmm(const array& c, const array& a, const array& b, float alpha = 1.0f) {
+  return detail::record(mlx_addmm, c.get(), a.get(), b.get(), alpha, 1.0f);
 }
 inline array quantized_matmul(
     const array& x, const array& w, const array& scales, const array& biases, int group_size,

@@ -76,13 +76,10 @@ struct ModelArgs {
 };
 
 /// Gemma stores norm weights as their distance from one.
-class GemmaRMSNorm : public RMSNorm {
- public:
-  GemmaRMSNorm(Weights& weights, const std::string& path, int dims, float eps)
-      : RMSNorm(weights, path, dims, eps) {
-    if (weight_) weight_ = weight_ + 1.0f;
-  }
-};
+RMSNorm gemma_norm(Weights& weights, const std::string& path, int dims, float eps) {
+  const array distance = weights.take(path + ".weight", {dims});
+  return RMSNorm(distance ? distance + 1.0f : distance, eps);
+}
 
 class Attention {
  public:
@@ -94,17 +91,16 @@ class Attention {
         k_proj_(weights, path + ".k_proj", args.hidden_size, n_kv_heads_ * args.head_dim),
         v_proj_(weights, path + ".v_proj", args.hidden_size, n_kv_heads_ * args.head_dim),
         o_proj_(weights, path + ".o_proj", n_heads_ * args.head_dim, args.hidden_size),
-        q_norm_(weights, path + ".q_norm", args.head_dim, args.rms_norm_eps),
-        k_norm_(weights, path + ".k_norm", args.head_dim, args.rms_norm_eps),
+        q_norm_(gemma_norm(weights, path + ".q_norm", args.head_dim, args.rms_norm_eps)),
+        k_norm_(gemma_norm(weights, path + ".k_norm", args.head_dim, args.rms_norm_eps)),
         rope_(rope) {}
 
   array operator()(const array& x, const Mask& mask, LayerCache& cache) const {
-    array queries = split_heads(q_proj_(x), n_heads_);
-    array keys = split_heads(k_proj_(x), n_kv_heads_);
-    array values = split_heads(v_proj_(x), n_kv_heads_);
+    array queries = split_heads(q_proj_(x), mask.batch, n_heads_);
+    array keys = split_heads(k_proj_(x), mask.batch, n_kv_heads_);
+    array values = split_heads(v_proj_(x), mask.batch, n_kv_heads_);
 
-    queries = rope_(q_norm_(queries), cache.offset());
-    keys = rope_(k_norm_(keys), cache.offset());
+    std::tie(queries, keys) = rope_(q_norm_(queries), k_norm_(keys), cache.offset());
     std::tie(keys, values) = cache.update_and_fetch(keys, values);
 
     const array output = scaled_dot_product_attention(queries, keys, values, scale_, mask);
@@ -116,7 +112,7 @@ class Attention {
   int n_kv_heads_;
   float scale_;
   Linear q_proj_, k_proj_, v_proj_, o_proj_;
-  GemmaRMSNorm q_norm_, k_norm_;
+  RMSNorm q_norm_, k_norm_;
   RoPE rope_;
 };
 
@@ -151,13 +147,14 @@ class TransformerBlock {
       const ModelArgs& args, Weights& weights, const std::string& path, const RoPE& rope)
       : self_attn_(args, weights, path + ".self_attn", rope),
         mlp_(args, weights, path + ".mlp"),
-        input_layernorm_(weights, path + ".input_layernorm", args.hidden_size, args.rms_norm_eps),
-        post_attention_layernorm_(
-            weights, path + ".post_attention_layernorm", args.hidden_size, args.rms_norm_eps),
-        pre_feedforward_layernorm_(
-            weights, path + ".pre_feedforward_layernorm", args.hidden_size, args.rms_norm_eps),
-        post_feedforward_layernorm_(
-            weights, path + ".post_feedforward_layernorm", args.hidden_size, args.rms_norm_eps) {}
+        input_layernorm_(
+            gemma_norm(weights, path + ".input_layernorm", args.hidden_size, args.rms_norm_eps)),
+        post_attention_layernorm_(gemma_norm(
+            weights, path + ".post_attention_layernorm", args.hidden_size, args.rms_norm_eps)),
+        pre_feedforward_layernorm_(gemma_norm(
+            weights, path + ".pre_feedforward_layernorm", args.hidden_size, args.rms_norm_eps)),
+        post_feedforward_layernorm_(gemma_norm(
+            weights, path + ".post_feedforward_layernorm", args.hidden_size, args.rms_norm_eps)) {}
 
   array operator()(const array& x, const Mask& mask, LayerCache& cache) const {
     const array attended = self_attn_(input_layernorm_(x), mask, cache);
@@ -169,8 +166,8 @@ class TransformerBlock {
  private:
   Attention self_attn_;
   MLP mlp_;
-  GemmaRMSNorm input_layernorm_, post_attention_layernorm_;
-  GemmaRMSNorm pre_feedforward_layernorm_, post_feedforward_layernorm_;
+  RMSNorm input_layernorm_, post_attention_layernorm_;
+  RMSNorm pre_feedforward_layernorm_, post_feedforward_layernorm_;
 };
 
 class Gemma3Text : public Model {
@@ -178,7 +175,7 @@ class Gemma3Text : public Model {
   Gemma3Text(const ModelArgs& args, Weights& weights)
       : args_(args),
         embed_tokens_(weights, "model.embed_tokens", args.vocab_size, args.hidden_size),
-        norm_(weights, "model.norm", args.hidden_size, args.rms_norm_eps) {
+        norm_(gemma_norm(weights, "model.norm", args.hidden_size, args.rms_norm_eps)) {
     const RoPE local_rope(args.head_dim, args.rope_local_base_freq);
     const RoPE global_rope(args.head_dim, args.rope_theta, false, args.rope_scaling);
     for (int i = 0; i < args.num_hidden_layers; i++) {
@@ -196,7 +193,7 @@ class Gemma3Text : public Model {
     // The factor is rounded to bfloat16 as in training, whatever the model computes in.
     const float embed_scale = std::sqrt(static_cast<float>(args_.hidden_size));
     h = h * mx::astype(mx::scalar(embed_scale, mx::bfloat16), h.dtype());
-    const Masks masks(cache, tokens.dim(1));
+    const Masks masks(cache, tokens);
     for (size_t i = 0; i < layers_.size(); i++) h = layers_[i](h, masks[i], *cache[i]);
     return norm_(h);
   }
@@ -223,7 +220,7 @@ class Gemma3Text : public Model {
   ModelArgs args_;
   Embedding embed_tokens_;
   std::vector<TransformerBlock> layers_;
-  GemmaRMSNorm norm_;
+  RMSNorm norm_;
   std::optional<Linear> lm_head_;
 };
 

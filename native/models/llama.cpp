@@ -86,12 +86,11 @@ class Attention {
         rope_(rope) {}
 
   array operator()(const array& x, const Mask& mask, LayerCache& cache) const {
-    array queries = split_heads(q_proj_(x), n_heads_);
-    array keys = split_heads(k_proj_(x), n_kv_heads_);
-    array values = split_heads(v_proj_(x), n_kv_heads_);
+    array queries = split_heads(q_proj_(x), mask.batch, n_heads_);
+    array keys = split_heads(k_proj_(x), mask.batch, n_kv_heads_);
+    array values = split_heads(v_proj_(x), mask.batch, n_kv_heads_);
 
-    queries = rope_(queries, cache.offset());
-    keys = rope_(keys, cache.offset());
+    std::tie(queries, keys) = rope_(queries, keys, cache.offset());
     std::tie(keys, values) = cache.update_and_fetch(keys, values);
 
     const array output = scaled_dot_product_attention(queries, keys, values, scale_, mask);
@@ -160,7 +159,7 @@ class Llama : public Model {
 
   array operator()(const array& tokens, Cache& cache) const override {
     array h = embed_tokens_(tokens);
-    const Masks masks(cache, tokens.dim(1));
+    const Masks masks(cache, tokens);
     for (size_t i = 0; i < layers_.size(); i++) h = layers_[i](h, masks[i], *cache[i]);
     return norm_(h);
   }

@@ -13,9 +13,10 @@ class Model {
  public:
   virtual ~Model() = default;
 
-  /// Token ids (B, L) → hidden states (B, L, D); appends the tokens to the cache.
+  /// Token ids (B, L) → hidden states (B · L, D), a row for each token as matrices want them;
+  /// appends the tokens to the cache.
   virtual mx::array operator()(const mx::array& tokens, Cache& cache) const = 0;
-  /// Hidden states (B, L, D) → logits (B, L, vocab).
+  /// Hidden states (n, D) → logits (n, vocab).
   virtual mx::array logits(const mx::array& hidden) const = 0;
   /// An empty cache, one entry per layer.
   virtual Cache make_cache() const = 0;

@@ -3,16 +3,20 @@
 #include "mlx/ops.h"
 #include "nn/kv_cache.h"
 
-/// (B, L, heads · D) → (B, heads, L, D)
-inline mx::array split_heads(const mx::array& x, int heads) {
-  const mx::array split = mx::reshape(x, {x.dim(0), x.dim(1), heads, -1});
-  return mx::transpose(split, {0, 2, 1, 3});
+/// (B · L, heads · D) → (B, heads, L, D)
+inline mx::array split_heads(const mx::array& x, int batch, int heads) {
+  const int length = x.dim(0) / batch;
+  const int head_dim = x.dim(1) / heads;
+  // With one token the order of both axes is the same.
+  if (length == 1) return mx::reshape(x, {batch, heads, 1, head_dim});
+  return mx::transpose(mx::reshape(x, {batch, length, heads, head_dim}), {0, 2, 1, 3});
 }
 
-/// (B, heads, L, D) → (B, L, heads · D)
+/// (B, heads, L, D) → (B · L, heads · D)
 inline mx::array merge_heads(const mx::array& x) {
-  const mx::array rows = mx::transpose(x, {0, 2, 1, 3});
-  return mx::reshape(rows, {x.dim(0), x.dim(2), -1});
+  const int rows = x.dim(0) * x.dim(2);
+  if (x.dim(2) == 1) return mx::reshape(x, {rows, -1});
+  return mx::reshape(mx::transpose(x, {0, 2, 1, 3}), {rows, -1});
 }
 
 /// Queries (B, heads, L, D) over keys and values (B, kv_heads, keys, D) → (B, heads, L, D)

@@ -42,7 +42,7 @@ std::pair<array, array> KVCache::update_and_fetch(const array& keys, const array
 
 Mask KVCache::make_mask(int length) const {
   // MLX aligns a causal mask to the last key, so that it holds for any offset.
-  return length == 1 ? Mask{} : Mask{"causal", {}};
+  return length == 1 ? Mask{} : Mask{.mode = "causal", .allowed = {}};
 }
 
 std::pair<array, array> RotatingKVCache::update_and_fetch(const array& keys, const array& values) {
@@ -103,19 +103,22 @@ void RotatingKVCache::write_in_ring(const array& keys, const array& values) {
 Mask RotatingKVCache::make_mask(int length) const {
   if (length == 1) return {};
   const int kept = std::min(offset_, window_ - 1);
-  if (kept + length <= window_) return {"causal", {}};
+  if (kept + length <= window_) return {.mode = "causal", .allowed = {}};
   const array queries = mx::expand_dims(mx::arange(kept, kept + length), 1);  // (L, 1)
   const array keys = mx::expand_dims(mx::arange(0, kept + length), 0);        // (1, keys)
   const array window = mx::from_data(std::span<const int32_t>(&window_, 1));
-  return {
-      "array", mx::logical_and(mx::greater_equal(queries, keys), mx::less(queries, keys + window))};
+  const array causal = mx::greater_equal(queries, keys);
+  return {.mode = "array", .allowed = mx::logical_and(causal, mx::less(queries, keys + window))};
 }
 
-Masks::Masks(const Cache& cache, int length) {
+Masks::Masks(const Cache& cache, const array& tokens) {
   by_layer_.reserve(cache.size());
   for (const auto& layer : cache) {
     const auto [place, added] = by_window_.try_emplace(layer->window());
-    if (added) place->second = layer->make_mask(length);
+    if (added) {
+      place->second = layer->make_mask(tokens.dim(1));
+      place->second.batch = tokens.dim(0);
+    }
     by_layer_.push_back(&place->second);
   }
 }

@@ -9,6 +9,7 @@
 
 /// Which keys each query may look at.
 struct Mask {
+  int batch = 1;          // rows of the batch
   const char* mode = "";  // "" = all keys, "causal", or "array"
   mx::array allowed;      // (L, keys) booleans when mode is "array"
 };
@@ -77,7 +78,8 @@ using Cache = std::vector<std::unique_ptr<LayerCache>>;
 /// The masks of one forward pass by layer; layers with the same window share one.
 class Masks {
  public:
-  Masks(const Cache& cache, int length);
+  /// For tokens (B, L) that are about to be appended.
+  Masks(const Cache& cache, const mx::array& tokens);
 
   const Mask& operator[](size_t layer) const { return *by_layer_[layer]; }
 

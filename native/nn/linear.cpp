@@ -42,11 +42,12 @@ Embedding::Embedding(Weights& weights, const std::string& path, int vocab_size, 
     : matrix_(weights, path, dims, vocab_size) {}
 
 array Embedding::operator()(const array& tokens) const {
-  const array rows = mx::take(matrix_.weight, tokens, 0);
+  const array ids = mx::reshape(tokens, {-1});
+  const array rows = mx::take(matrix_.weight, ids, 0);
   if (!matrix_.quantization) return rows;
   const auto& [group_size, bits, mode] = *matrix_.quantization;
-  const array scales = mx::take(matrix_.scales, tokens, 0);
-  const array biases = matrix_.biases ? mx::take(matrix_.biases, tokens, 0) : array();
+  const array scales = mx::take(matrix_.scales, ids, 0);
+  const array biases = matrix_.biases ? mx::take(matrix_.biases, ids, 0) : array();
   const mx::Dtype dtype = matrix_.biases ? scales.dtype() : mx::bfloat16;
   return mx::dequantize(rows, scales, biases, group_size, bits, mode, dtype);
 }

@@ -38,9 +38,9 @@ class Embedding {
  public:
   Embedding(Weights& weights, const std::string& path, int vocab_size, int dims);
 
-  /// (B, L) token ids → (B, L, D)
+  /// (B, L) token ids → (B · L, D)
   mx::array operator()(const mx::array& tokens) const;
-  /// (B, L, D) → (B, L, vocab)
+  /// (n, D) → (n, vocab)
   mx::array as_linear(const mx::array& x) const { return matrix_(x); }
 
  private:

@@ -9,11 +9,14 @@
 class RMSNorm {
  public:
   RMSNorm(Weights& weights, const std::string& path, int dims, float eps)
-      : weight_(weights.take(path + ".weight", {dims})), eps_(eps) {}
+      : RMSNorm(weights.take(path + ".weight", {dims}), eps) {}
+  RMSNorm(mx::array weight, float eps);
 
-  mx::array operator()(const mx::array& x) const { return mx::rms_norm(x, weight_, eps_); }
+  mx::array operator()(const mx::array& x) const;
 
- protected:
+ private:
   mx::array weight_;  // (D)
   float eps_;
+  mx::array weight_row_;  // (1, D)
+  mx::array eps_matrix_;  // (1, 1)
 };

@@ -59,15 +59,24 @@ RoPE::RoPE(int dims, float base, bool traditional, const Config& scaling)
       freqs_ ? mx::reciprocal(freqs_) : mx::exp(mx::arange(0, -half, -1, mx::float32) * step);
 }
 
-mx::array RoPE::operator()(const mx::array& x, int offset) const {
+std::pair<mx::array, mx::array> RoPE::operator()(
+    const mx::array& queries, const mx::array& keys, int offset) const {
   // MLX fuses this on the GPU. On the CPU it records some twenty small ops for each call, most of
   // them the same for every layer; traditional pairs are rare and left to it.
-  if (mx::on_gpu() || traditional_ || x.dim(-1) != dims_) {
-    return mx::rope(x, dims_, traditional_, base_, scale_, offset, freqs_);
+  if (mx::on_gpu() || traditional_ || queries.dim(-1) != dims_) {
+    return {fused(queries, offset), fused(keys, offset)};
   }
+  const int heads = queries.dim(1);
+  const mx::array both[] = {queries, keys};
+  const mx::array x = mx::concatenate(both, 1);
   const Rotation& turn = rotation(offset, x.dim(2), x.dtype());
   const mx::array halves[] = {mx::slice(x, -1, dims_ / 2, dims_), mx::slice(x, -1, 0, dims_ / 2)};
-  return x * turn.cosines + mx::concatenate(halves, -1) * turn.sines;
+  const mx::array turned = x * turn.cosines + mx::concatenate(halves, -1) * turn.sines;
+  return {mx::slice(turned, 1, 0, heads), mx::slice(turned, 1, heads, x.dim(1))};
+}
+
+mx::array RoPE::fused(const mx::array& x, int offset) const {
+  return mx::rope(x, dims_, traditional_, base_, scale_, offset, freqs_);
 }
 
 const RoPE::Rotation& RoPE::rotation(int offset, int length, mx::Dtype dtype) const {

@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include "config.h"
 #include "mlx/ops.h"
@@ -13,9 +14,13 @@ class RoPE {
   /// `scaling` is the checkpoint's `rope_scaling` object, or null: kinds default, linear, llama3.
   RoPE(int dims, float base, bool traditional = false, const Config& scaling = Config());
 
-  mx::array operator()(const mx::array& x, int offset) const;
+  /// Turns queries and keys, whose first token stands at `offset`.
+  std::pair<mx::array, mx::array> operator()(
+      const mx::array& queries, const mx::array& keys, int offset) const;
 
  private:
+  mx::array fused(const mx::array& x, int offset) const;
+
   /// Cosines and signed sines of the tokens from `offset` on, (L, D) each.
   struct Rotation {
     int offset = 0;

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <array>
+#include <span>
+#include <vector>
+
+#include "mlx/array.h"
+
+namespace mx {
+
+/// Arrays as mlx-c takes a list of them.
+class VectorArray {
+ public:
+  explicit VectorArray(std::span<const array> arrays) {
+    // Most lists are short: their handles need no memory of their own.
+    std::array<mlx_array, 4> few;
+    std::vector<mlx_array> many;
+    std::span<mlx_array> handles(few);
+    if (arrays.size() > few.size()) {
+      many.resize(arrays.size());
+      handles = many;
+    }
+    for (size_t i = 0; i < arrays.size(); i++) handles[i] = arrays[i].get();
+    handle_ = mlx_vector_array_new_data(handles.data(), arrays.size());
+  }
+  ~VectorArray() { mlx_vector_array_free(handle_); }
+  VectorArray(const VectorArray&) = delete;
+  VectorArray& operator=(const VectorArray&) = delete;
+
+  mlx_vector_array get() const { return handle_; }
+
+ private:
+  mlx_vector_array handle_;
+};
+
+}  // namespace mx
