@@ -126,8 +126,9 @@ inline array sum(const array& a, int axis) {
 inline array logsumexp(const array& a, int axis) {
   return detail::record(mlx_logsumexp_axis, a.get(), axis, true);
 }
-inline array softmax(const array& a, int axis) {
-  return detail::record(mlx_softmax_axis, a.get(), axis, false);
+/// `precise` sums in float32 whatever the type of `a`.
+inline array softmax(const array& a, int axis, bool precise = false) {
+  return detail::record(mlx_softmax_axis, a.get(), axis, precise);
 }
 inline array sort(const array& a, int axis) { return detail::record(mlx_sort_axis, a.get(), axis); }
 inline array argpartition(const array& a, int kth, int axis) {

@@ -20,8 +20,6 @@ inline mx::array merge_heads(const mx::array& x) {
 }
 
 /// Queries (B, heads, L, D) over keys and values (B, kv_heads, keys, D) → (B, heads, L, D)
-inline mx::array scaled_dot_product_attention(
+mx::array scaled_dot_product_attention(
     const mx::array& queries, const mx::array& keys, const mx::array& values, float scale,
-    const Mask& mask) {
-  return mx::scaled_dot_product_attention(queries, keys, values, scale, mask.mode, mask.allowed);
-}
+    const Mask& mask);
