@@ -27,7 +27,7 @@ array last(const array& a, int count) {
 
 /// How often each token of `tokens` (1, n) occurs, (1, vocab).
 array count(const array& tokens, int vocab_size) {
-  const array ones = mx::zeros({1, tokens.dim(1)}, mx::float32) + 1.0f;
+  const array ones = mx::ones({1, tokens.dim(1)}, mx::float32);
   return mx::scatter_add_axis(mx::zeros({1, vocab_size}, mx::float32), tokens, ones, 1);
 }
 
@@ -143,8 +143,7 @@ array Sampler::penalize(array logits, const array& previous) {
     history_ = last(mx::concatenate(parts, 1), longest_window_);
   }
   if (counts_ && token) {
-    const array one = mx::zeros({1, 1}, mx::float32) + 1.0f;
-    counts_ = mx::scatter_add_axis(counts_, token, one, 1);
+    counts_ = mx::scatter_add_axis(counts_, token, mx::ones({1, 1}, mx::float32), 1);
   }
   if (options_.repetition_penalty != 1) {
     // https://arxiv.org/abs/1909.05858; sign-aware, so that it always lowers the logit.

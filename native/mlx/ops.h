@@ -37,7 +37,6 @@ inline array operator/(const array& a, const array& b) {
   return detail::record(mlx_divide, a.get(), b.get());
 }
 inline array operator+(const array& a, float b) { return a + scalar(b, a.dtype()); }
-inline array operator-(const array& a, float b) { return a - scalar(b, a.dtype()); }
 inline array operator*(const array& a, float b) { return a * scalar(b, a.dtype()); }
 inline array operator/(const array& a, float b) { return a / scalar(b, a.dtype()); }
 inline array operator-(const array& a) { return detail::record(mlx_negative, a.get()); }
@@ -86,6 +85,9 @@ inline array expand_dims(const array& a, int axis) {
 inline array contiguous(const array& a) { return detail::record(mlx_contiguous, a.get(), false); }
 inline array zeros(std::initializer_list<int> shape, Dtype dtype) {
   return detail::record(mlx_zeros, shape.begin(), shape.size(), dtype);
+}
+inline array ones(std::initializer_list<int> shape, Dtype dtype) {
+  return detail::record(mlx_ones, shape.begin(), shape.size(), dtype);
 }
 inline array arange(int start, int stop, int step = 1, Dtype dtype = int32) {
   return detail::record(mlx_arange, double(start), double(stop), double(step), dtype);

@@ -1,7 +1,6 @@
 // Gemma 3, text only: https://arxiv.org/abs/2503.19786
 
 #include <cmath>
-#include <limits>
 #include <optional>
 #include <tuple>
 
@@ -170,10 +169,17 @@ class TransformerBlock {
   RMSNorm pre_feedforward_layernorm_, post_feedforward_layernorm_;
 };
 
+/// √hidden_size, rounded to bfloat16 as in training, whatever the model computes in.
+float embed_scale(int hidden_size) {
+  const float scale = std::sqrt(static_cast<float>(hidden_size));
+  return mx::astype(mx::scalar(scale, mx::bfloat16), mx::float32).item_float32();
+}
+
 class Gemma3Text : public Model {
  public:
   Gemma3Text(const ModelArgs& args, Weights& weights)
       : args_(args),
+        embed_scale_(embed_scale(args.hidden_size)),
         embed_tokens_(weights, "model.embed_tokens", args.vocab_size, args.hidden_size),
         norm_(gemma_norm(weights, "model.norm", args.hidden_size, args.rms_norm_eps)) {
     const RoPE local_rope(args.head_dim, args.rope_local_base_freq);
@@ -190,9 +196,7 @@ class Gemma3Text : public Model {
 
   array operator()(const array& tokens, Cache& cache) const override {
     array h = embed_tokens_(tokens);
-    // The factor is rounded to bfloat16 as in training, whatever the model computes in.
-    const float embed_scale = std::sqrt(static_cast<float>(args_.hidden_size));
-    h = h * mx::astype(mx::scalar(embed_scale, mx::bfloat16), h.dtype());
+    h = h * embed_scale_;
     const Masks masks(cache, tokens);
     for (size_t i = 0; i < layers_.size(); i++) h = layers_[i](h, masks[i], *cache[i]);
     return norm_(h);
@@ -218,6 +222,7 @@ class Gemma3Text : public Model {
 
  private:
   ModelArgs args_;
+  float embed_scale_;
   Embedding embed_tokens_;
   std::vector<TransformerBlock> layers_;
   RMSNorm norm_;
