@@ -5,7 +5,7 @@ export default {
   testMatch: ["**/*.test.ts"],
   transform: {
     // .mjs too: the tests of the build scripts import them.
-    "\\.(ts|mjs)$": [
+    "\\.(ts|mjs)$|/node_modules/(p-queue|p-timeout|eventemitter3)/": [
       "@swc/jest",
       {
         jsc: { parser: { syntax: "typescript" }, target: "es2022" },
@@ -14,6 +14,8 @@ export default {
       },
     ],
   },
+  // These come as modules only, which jest does not read.
+  transformIgnorePatterns: ["/node_modules/(?!(p-queue|p-timeout|eventemitter3)/)"],
   // Sources import each other as "./name.js", as Node does; the files are still TypeScript here.
   moduleNameMapper: { "^(\\.{1,2}/.*)\\.js$": "$1" },
 };

@@ -1,10 +1,11 @@
 // Compiles src/ to dist/: ES modules with their types, in dist/cjs/ one CommonJS file for `require`, and
 // in dist/cli/ the command line.
 import { spawnSync } from "node:child_process";
-import { chmodSync, cpSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
+import { bundleCli } from "./bundle-cli.mjs";
 
 process.chdir(fileURLToPath(new URL("..", import.meta.url)));
 rmSync("dist", { recursive: true, force: true });
@@ -29,27 +30,10 @@ await build({
   logLevel: "warning",
 });
 
-// A command is over soon, so what it loads is most of its time: one file with only the used parts of
-// the libraries, and one more for what help and version do without.
-await build({
-  entryPoints: ["src/cli/main.ts"],
-  outdir: "dist/cli",
-  chunkNames: "chunk-[hash]",
-  bundle: true,
-  splitting: true,
-  // CommonJS packages cannot be bundled into an ES module.
-  external: ["cli-table3", "commander", "node-gyp-build"],
-  platform: "node",
-  target: "node20",
-  format: "esm",
-  keepNames: true,
-  logLevel: "warning",
-});
+await bundleCli();
 
 // The same declarations serve both; the package.json makes TypeScript read them as CommonJS there.
 writeFileSync("dist/cjs/package.json", '{ "type": "commonjs" }\n');
 for (const file of readdirSync("dist", { recursive: true })) {
   if (file.endsWith(".d.ts")) cpSync(join("dist", file), join("dist", "cjs", file));
 }
-
-chmodSync("dist/cli/main.js", 0o755);

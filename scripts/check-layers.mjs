@@ -6,6 +6,11 @@ import { fileURLToPath } from "node:url";
 
 const nativeLayers = ["mlx", "nn", "models", "generate", "bridge"];
 
+/** An import, of any kind, of a path that begins so. */
+function imports(path) {
+  return new RegExp(`\\b(?:from|import)\\s*\\(?\\s*"(?:${path})`);
+}
+
 const rules = [
   {
     says: "only native/mlx_bridge.cpp and native/bridge/ may use N-API",
@@ -30,17 +35,34 @@ const rules = [
   {
     says: "the command line may import only src/index.ts",
     in: /^src\/cli\//,
-    never: /\b(?:from|import)\s*\(?\s*"\.\.\/(?!index\.js")/,
+    never: imports('\\.\\./(?!index\\.js")'),
   },
   {
     says: "a provider may not import another provider",
     in: /^src\/providers\/(?!registry\.ts)/,
-    never: /\b(?:from|import)\s*\(?\s*"\.\/(mlx|ollama|lmstudio)\.js"/,
+    never: imports("\\./(?!provider\\.js)"),
+  },
+  ...["http", "ollama", "openai", "lm-studio", "mlx", "config"].map((folder) => ({
+    says: `src/${folder}/ may not know providers' classes, the chain, the client or the command line`,
+    in: new RegExp(`^src/${folder}/`),
+    never: imports("\\.\\./(providers/(?!provider\\.js)|chain/|cli/|client\\.js|index\\.js)"),
+  })),
+  {
+    says: "src/http/ may not know any provider",
+    in: /^src\/http\//,
+    never: imports("\\.\\./(providers|ollama|openai|lm-studio|mlx|config)/"),
   },
   {
-    says: "src/mlx/ may not know providers, the client or the command line",
-    in: /^src\/mlx\//,
-    never: /\b(?:from|import)\s*\(?\s*"\.\.\/(providers\/|cli\/|client\.js|index\.js)/,
+    says: "src/config/ may know no more of a provider than how it names its server",
+    in: /^src\/config\//,
+    never: imports("\\.\\./(http|openai|lm-studio|mlx|ollama/(?!host\\.js))"),
+  },
+  {
+    says: "the chain may not know how providers work",
+    in: /^src\/chain\//,
+    never: imports(
+      "\\.\\./(http|ollama|openai|lm-studio|mlx|cli)/|\\.\\./providers/(?!provider\\.js)",
+    ),
   },
 ];
 

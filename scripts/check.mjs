@@ -17,6 +17,9 @@ const steps = [
   ["build", ["scripts/build.mjs"]],
   ["package", ["scripts/check-package.mjs"]],
   ["prebuild", ["scripts/prebuild.mjs"]],
+  // The servers that the tests talk to; where one cannot be built, its tests are skipped and say why.
+  ["Ollama for the tests", ["test/servers/build-ollama.mjs", "--optional"]],
+  ["mlx_lm.server for the tests", ["test/servers/build-mlx-lm.mjs", "--optional"]],
   ["tests", [...bin("jest", "bin/jest.js"), "--json", "--outputFile", results]],
 ];
 

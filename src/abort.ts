@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { AbortError, LLMError } from "./errors.js";
 
 /** The result of a promise, or the signal's reason as soon as it is aborted; the work behind goes on. */
@@ -20,6 +21,8 @@ export function abortTogether(controller: AbortController, signal?: AbortSignal)
   if (!signal) return () => {};
   const abort = () => controller.abort(signal.reason);
   if (signal.aborted) abort();
+  // Any number of calls may share a signal; Node takes more than ten for a leak.
+  setMaxListeners(0, signal);
   signal.addEventListener("abort", abort);
   return () => signal.removeEventListener("abort", abort);
 }

@@ -1,24 +1,38 @@
 import { randomUUID } from "node:crypto";
 import { abortTogether } from "./abort.js";
-import { runAttempt } from "./attempt.js";
-import { resolveConfig, type Settings } from "./config.js";
-import { AbortError, LLMError, TimeoutError } from "./errors.js";
-import { ModelCache } from "./model-cache.js";
+import { Calls } from "./calls.js";
+import { Breakers } from "./chain/breaker.js";
+import { systemClock } from "./chain/clock.js";
+import { Fallback } from "./chain/fallback.js";
+import { type Leg, newLeg, serverOf } from "./chain/leg.js";
+import { Observer } from "./chain/observer.js";
+import { repeat } from "./chain/retry.js";
+import type { Call, Outcome, Reply } from "./chain/route.js";
+import { type ConfigSources, resolveConfig, type Settings } from "./config/settings.js";
+import { LLMError, TimeoutError, typedError, ValidationError } from "./errors.js";
+import { ModelLists } from "./model-lists.js";
 import type { Provider } from "./providers/provider.js";
 import { createProvider } from "./providers/registry.js";
-import { type CheckedRequest, checkRequest } from "./request.js";
+import { checkRequest } from "./request.js";
 import { ResponseStream } from "./response-stream.js";
-import { type TimeLimits, withTimeLimits } from "./time-limits.js";
 import type {
+  EmbeddingResponse,
   HealthReport,
   LLMConfig,
   LLMRequest,
   LLMResponse,
   LLMStream,
   ModelInfo,
-  StreamEvent,
+  ProviderHealth,
+  PullProgress,
   StreamingRequest,
 } from "./types.js";
+
+/** What a question about models may be told. */
+export interface QueryOptions {
+  /** Aborting it ends the work. */
+  signal?: AbortSignal;
+}
 
 /**
  * Generates text with a model, whichever provider runs it.
@@ -28,16 +42,25 @@ import type {
  */
 export class LLMClient {
   readonly #settings: Settings;
-  readonly #provider: Provider;
-  readonly #models: ModelCache;
-  readonly #calls = new Set<AbortController>();
+  readonly #observer: Observer;
+  readonly #legs: Leg[];
+  readonly #chain: Fallback;
+  readonly #models: ModelLists;
+  readonly #calls = new Calls();
   #closing: Promise<void> | undefined;
 
-  /** Throws a `ConfigurationError` for a wrong setting, here or in the environment. */
-  constructor(config: LLMConfig = {}) {
-    this.#settings = resolveConfig(config);
-    this.#provider = createProvider(this.#settings);
-    this.#models = new ModelCache(() => this.#listModels(), this.#settings.cacheTtl);
+  /**
+   * Throws a `ConfigurationError` for a wrong setting: here, in the environment or in a
+   * configuration file.
+   */
+  constructor(config: LLMConfig = {}, sources: ConfigSources = {}) {
+    this.#settings = resolveConfig(config, sources);
+    const { legs, hooks, logger, cacheTtl } = this.#settings;
+    const breakers = new Breakers(systemClock);
+    this.#observer = new Observer(hooks, logger);
+    this.#legs = legs.map((leg, index) => newLeg(index, createProvider(leg), leg, breakers));
+    this.#chain = new Fallback(this.#legs, systemClock);
+    this.#models = new ModelLists(this.#legs, this.#calls, cacheTtl, this.#observer);
   }
 
   /**
@@ -48,10 +71,8 @@ export class LLMClient {
   generate(request: string | LLMRequest): Promise<LLMResponse>;
   generate(request: string | LLMRequest | StreamingRequest): Promise<LLMResponse> | LLMStream;
   generate(request: string | LLMRequest | StreamingRequest): Promise<LLMResponse> | LLMStream {
-    const stream = this.stream(request);
-    if (typeof request === "object" && request?.stream === true) return stream;
-    // A promise of its own: the failure of a stream's response may go unnoticed, but not this one.
-    return stream.response.then((response) => response);
+    if (typeof request === "object" && request?.stream === true) return this.stream(request);
+    return this.#whole(request);
   }
 
   /**
@@ -60,19 +81,17 @@ export class LLMClient {
    * for await (const event of client.stream("Hello")) if (event.type === "text") console.log(event.text);
    */
   stream(request: string | LLMRequest | StreamingRequest): LLMStream {
-    const call = new AbortController();
-    return new ResponseStream(this.#run(request, call), call);
+    const work = new AbortController();
+    return new ResponseStream(() => this.#open(request, work, false), work);
   }
 
-  /** Models that the provider offers; the list is kept for `cacheTtl` seconds. */
+  /**
+   * Models that the providers offer, kept for `cacheTtl` seconds. Providers that fail are left out
+   * as long as one answers; the logger is told.
+   */
   async listModels(options: { useCache?: boolean } = {}): Promise<ModelInfo[]> {
-    this.#checkOpen();
-    const models = await this.#models.get(options);
-    // The list may be older than what was loaded since.
-    return models.map((model) => ({
-      ...model,
-      loaded: this.#provider.isLoaded?.(model) ?? model.loaded,
-    }));
+    this.#calls.checkOpen();
+    return this.#models.get(options);
   }
 
   /** Makes the next `listModels` look anew. */
@@ -85,13 +104,73 @@ export class LLMClient {
     return (await this.health()).healthy;
   }
 
-  /** Tries out the provider, down to one generated token, and reports what is wrong. */
+  /** Tries out each provider and reports what is wrong. */
   async health(): Promise<HealthReport> {
-    this.#checkOpen();
-    const health = await this.#within("The health check", (signal) =>
-      this.#provider.health({ signal }),
+    this.#calls.checkOpen();
+    const providers = await Promise.all(this.#legs.map((leg) => this.#healthOf(leg)));
+    return { healthy: providers.some(({ healthy }) => healthy), providers };
+  }
+
+  /**
+   * Brings a model of the first provider into memory, so that the next request need not wait for it.
+   * @example await client.loadModel("qwen3:4b")
+   */
+  async loadModel(model?: string, options: QueryOptions = {}): Promise<void> {
+    const { provider, settings } = this.#primary;
+    const load = supported(provider, "loadModel", "loading a model");
+    await this.#ask(settings.firstTokenTimeout, "Loading the model", options, (context) =>
+      load(model ?? settings.model, context),
     );
-    return { healthy: health.healthy, providers: [health] };
+    this.#models.clear();
+  }
+
+  /** Frees the memory that a model of the first provider takes. */
+  async unloadModel(model?: string, options: QueryOptions = {}): Promise<void> {
+    const { provider, settings } = this.#primary;
+    const unload = supported(provider, "unloadModel", "unloading a model");
+    await this.#ask(settings.timeout, "Unloading the model", options, (context) =>
+      unload(model ?? settings.model, context),
+    );
+    this.#models.clear();
+  }
+
+  /**
+   * Downloads a model to the first provider and tells how far it has come.
+   * @example for await (const { status } of client.pullModel("qwen3:4b")) console.log(status);
+   */
+  async *pullModel(model: string, { signal }: QueryOptions = {}): AsyncGenerator<PullProgress> {
+    const pull = supported(this.#primary.provider, "pullModel", "downloading a model");
+    const work = new AbortController();
+    const remove = this.#calls.add(work);
+    const unlink = abortTogether(work, signal);
+    try {
+      yield* pull(model, { signal: work.signal });
+    } finally {
+      unlink();
+      remove();
+      this.#models.clear();
+    }
+  }
+
+  /**
+   * One vector for each text, from the first provider; another one's vectors would mean something else.
+   * @example const { embeddings } = await client.embed(["river", "bank"], { model: "nomic-embed-text" });
+   */
+  async embed(
+    texts: string | string[],
+    options: QueryOptions & { model?: string } = {},
+  ): Promise<EmbeddingResponse> {
+    const leg = this.#primary;
+    const { provider, settings } = leg;
+    const embed = supported(provider, "embed", "embedding");
+    const list = checkTexts(texts);
+    return this.#ask(settings.firstTokenTimeout, "Embedding", options, (context) =>
+      repeat(() => embed(list, options.model ?? settings.model, context), {
+        settings,
+        clock: systemClock,
+        signal: context.signal,
+      }),
+    );
   }
 
   /** Aborts what is under way and frees everything; the client cannot be used afterwards. */
@@ -104,67 +183,81 @@ export class LLMClient {
     return this.close();
   }
 
-  async *#run(
+  async #whole(request: string | LLMRequest): Promise<LLMResponse> {
+    const reply = await this.#open(request, new AbortController(), true);
+    const last = (await reply.next())?.at(-1);
+    // A route that was told to wait for the whole reply has its finish.
+    return (last as { response: LLMResponse }).response;
+  }
+
+  async #open(
     input: string | LLMRequest | StreamingRequest,
-    call: AbortController,
-  ): AsyncGenerator<StreamEvent> {
-    const { signal } = call;
-    const context = { signal, ...newIds(input), startedAt: performance.now() };
-    let unlink = () => {};
-    this.#calls.add(call);
-    try {
-      this.#checkOpen();
-      const request = checkRequest(input);
-      unlink = abortTogether(call, request.signal);
-      const events = runAttempt(this.#provider, request, context);
-      yield* withTimeLimits(events, this.#limitsOf(request), call);
-    } catch (error) {
-      if (!LLMError.is(error)) throw error;
-      // What fails before the first attempt tells as much as what fails later.
-      throw error.with({ requestId: context.requestId, attempts: error.attempts ?? [] });
-    } finally {
-      unlink();
-      this.#calls.delete(call);
-    }
-  }
-
-  #limitsOf({ timeoutOverride }: CheckedRequest): TimeLimits {
-    const { timeout, firstTokenTimeout, deadline } = this.#settings;
-    return {
-      firstToken: timeoutOverride ?? firstTokenTimeout,
-      idle: timeoutOverride ?? timeout,
-      deadline,
+    work: AbortController,
+    wantsWhole: boolean,
+  ): Promise<Reply> {
+    const ids = newIds(input);
+    const cleanUps: (() => void)[] = [];
+    const onEnd = (outcome: Outcome) => {
+      for (const cleanUp of cleanUps) cleanUp();
+      this.#observer.finish({ requestId: ids.requestId, ...outcome });
     };
-  }
-
-  #listModels(): Promise<ModelInfo[]> {
-    return this.#within("Listing the models", (signal) => this.#provider.listModels({ signal }));
-  }
-
-  /** Runs a call that `timeout` limits and `close` aborts. */
-  async #within<T>(what: string, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    const { timeout } = this.#settings;
-    const call = new AbortController();
-    const timer = setTimeout(() => {
-      call.abort(new TimeoutError(`${what} was not done within ${timeout} s.`));
-    }, timeout * 1000);
-    this.#calls.add(call);
     try {
-      return await work(call.signal);
-    } finally {
-      clearTimeout(timer);
-      this.#calls.delete(call);
+      cleanUps.push(this.#calls.add(work));
+      const request = checkRequest(input);
+      cleanUps.push(abortTogether(work, request.signal));
+      cleanUps.push(endAfter(this.#settings.deadline, work));
+      return await this.#chain.open({
+        request,
+        ...ids,
+        ...this.#startOf(work),
+        wantsWhole,
+        warnings: this.#settings.warnings,
+        attempts: [],
+        observer: this.#observer,
+        onEnd,
+      });
+    } catch (error) {
+      const { requestId } = ids;
+      // What fails before the first attempt tells as much as what fails later.
+      const attempts = LLMError.is(error) ? (error.attempts ?? []) : [];
+      const failure = typedError(error).with({ requestId, attempts });
+      onEnd({ error: failure });
+      throw failure;
     }
+  }
+
+  #startOf({ signal }: AbortController): Pick<Call, "signal" | "startedAt" | "endsAt"> {
+    const { deadline } = this.#settings;
+    const endsAt = deadline === undefined ? undefined : systemClock.now() + deadline;
+    return { signal, startedAt: performance.now(), endsAt };
+  }
+
+  async #healthOf(leg: Leg): Promise<ProviderHealth> {
+    const health = await this.#calls.within(leg.settings.timeout, "The health check", (signal) =>
+      leg.provider.health({ signal }),
+    );
+    return { ...health, breaker: leg.breakers.reportOf(serverOf(leg)) };
+  }
+
+  /** The first provider that can work on this machine. */
+  get #primary(): Leg {
+    const usable = this.#legs.find(({ provider }) => !provider.unavailableBecause?.());
+    return usable ?? this.#legs[0]!;
+  }
+
+  /** Asks something that a time limit, the caller and `close` may end. */
+  #ask<T>(
+    seconds: number,
+    what: string,
+    options: QueryOptions,
+    work: (context: { signal: AbortSignal }) => Promise<T>,
+  ): Promise<T> {
+    return this.#calls.within(seconds, what, (signal) => work({ signal }), options.signal);
   }
 
   async #close(): Promise<void> {
-    const closed = closedError();
-    for (const call of this.#calls) call.abort(closed);
-    await this.#provider.close();
-  }
-
-  #checkOpen(): void {
-    if (this.#closing) throw closedError();
+    this.#calls.close();
+    await Promise.all(this.#legs.map(({ provider }) => provider.close()));
   }
 }
 
@@ -174,6 +267,36 @@ function newIds(input: unknown): { requestId: string; responseId: string } {
   return { requestId, responseId: randomUUID() };
 }
 
-function closedError(): AbortError {
-  return new AbortError("The client is closed.", { code: "closed" });
+/** Aborts a call when its time is over; call what it returns at its end. */
+function endAfter(seconds: number | undefined, work: AbortController): () => void {
+  if (seconds === undefined) return () => {};
+  const message = `The call was not done within ${seconds} s.`;
+  const timer = setTimeout(() => {
+    work.abort(new TimeoutError(message, { code: "deadline_exceeded" }));
+  }, seconds * 1000);
+  // An abandoned stream must not keep the process alive.
+  timer.unref();
+  return () => clearTimeout(timer);
+}
+
+/** A method that not every provider has. */
+function supported<Name extends "loadModel" | "unloadModel" | "pullModel" | "embed">(
+  provider: Provider,
+  name: Name,
+  what: string,
+): NonNullable<Provider[Name]> {
+  const method = provider[name]?.bind(provider) as Provider[Name];
+  if (method) return method as NonNullable<Provider[Name]>;
+  throw new ValidationError(`Provider "${provider.name}" does not support ${what}.`, {
+    code: "unsupported",
+    provider: provider.name,
+  });
+}
+
+function checkTexts(texts: unknown): string[] {
+  const list = typeof texts === "string" ? [texts] : texts;
+  if (Array.isArray(list) && list.length > 0 && list.every((text) => typeof text === "string")) {
+    return list as string[];
+  }
+  throw new ValidationError("There is nothing to embed: it must be a text or a list of texts.");
 }

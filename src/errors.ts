@@ -209,6 +209,12 @@ export class AllProvidersFailedError extends GenerationError {
   }
 }
 
+/** The error itself if it is one of this package, else one that has it as its cause. */
+export function typedError(error: unknown, what = "Generating"): LLMError {
+  if (LLMError.is(error)) return error;
+  return new GenerationError(`${what} failed: ${String(error)}`, { cause: error });
+}
+
 interface ClassDefaults {
   code: string;
   retryable: boolean;

@@ -1,4 +1,5 @@
-export { LLMClient } from "./client.js";
+export { LLMClient, type QueryOptions } from "./client.js";
+export type { ConfigSources } from "./config/settings.js";
 export {
   AbortError,
   AllProvidersFailedError,
@@ -18,24 +19,43 @@ export {
   TimeoutError,
   ValidationError,
 } from "./errors.js";
+export {
+  type ConfigReport,
+  explainConfig,
+  type FieldReport,
+  type FileReport,
+  type LegReport,
+} from "./explain-config.js";
 export type {
   Attempt,
+  AttemptInfo,
+  BreakerReport,
   ContentPart,
+  EmbeddingResponse,
+  FallbackInfo,
+  FinishInfo,
   FinishReason,
   HealthReport,
+  Hooks,
   ImagePart,
   LLMConfig,
   LLMRequest,
   LLMResponse,
   LLMStream,
+  LegConfig,
+  LmStudioOptions,
+  Logger,
   Message,
   MlxOptions,
   ModelInfo,
+  OllamaOptions,
   ProviderHealth,
   ProviderName,
   ProviderOptions,
+  PullProgress,
   Reasoning,
   ResponseFormat,
+  RetryInfo,
   Role,
   StreamEvent,
   StreamingRequest,

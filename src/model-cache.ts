@@ -1,5 +1,8 @@
 import type { ModelInfo } from "./types.js";
 
+/** For how many seconds a failure is kept, so that a dead server is not asked at every turn. */
+const FAILURE_TTL = 2;
+
 /** Remembers a list of models for a while; those who ask at the same time share one look-up. */
 export class ModelCache {
   readonly #lookUp: () => Promise<ModelInfo[]>;
@@ -31,7 +34,7 @@ export class ModelCache {
         entry.until = performance.now() + this.#ttlMs;
       },
       () => {
-        if (this.#entry === entry) this.#entry = undefined;
+        entry.until = performance.now() + Math.min(this.#ttlMs, FAILURE_TTL * 1000);
       },
     );
   }

@@ -121,6 +121,37 @@ const mlxOptions = z.strictObject(
   "an object",
 );
 
+/** As Go reads durations. */
+const DURATION = /^[+-]?((\d+(\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h))+$/;
+const keepAlive = 'seconds, -1 for ever, or a duration such as "5m"';
+
+const ollamaOptions = z.strictObject(
+  {
+    keepAlive: z
+      .union(
+        [allow.number(-1, MAX_COUNT, keepAlive), z.string().regex(DURATION, keepAlive)],
+        keepAlive,
+      )
+      .optional(),
+    options: jsonObject.optional(),
+  },
+  "an object",
+);
+
+const lmStudioOptions = z.strictObject(
+  { ttl: allow.whole(1, MAX_COUNT).optional(), body: jsonObject.optional() },
+  "an object",
+);
+
+const providerOptions = z.strictObject(
+  {
+    mlx: mlxOptions.optional(),
+    ollama: ollamaOptions.optional(),
+    lmstudio: lmStudioOptions.optional(),
+  },
+  "an object",
+);
+
 const logitBias = z.record(
   z.string().regex(/^\d+$/),
   allow.number(-100, 100),
@@ -165,7 +196,7 @@ const requestSchema = z.strictObject(
       )
       .optional(),
     signal: z.instanceof(AbortSignal, { error: "an AbortSignal" }).optional(),
-    providerOptions: z.strictObject({ mlx: mlxOptions.optional() }, "an object").optional(),
+    providerOptions: providerOptions.optional(),
   },
   "a prompt or an object { messages }",
 );

@@ -1,18 +1,26 @@
+import type { Reply } from "./chain/route.js";
 import { AbortError, GenerationError } from "./errors.js";
 import type { LLMResponse, LLMStream, StreamEvent } from "./types.js";
 
+/** What is left of a reply that failed. */
+const OVER: Reply = { next: async () => undefined };
+
 /** The stream of one call: it starts when it is first read, by events or by `response`. */
 export class ResponseStream implements LLMStream {
-  readonly #source: AsyncIterator<StreamEvent>;
+  readonly #open: () => Promise<Reply>;
   readonly #call: AbortController;
   readonly #response: Promise<LLMResponse>;
   #resolve!: (response: LLMResponse) => void;
   #reject!: (error: unknown) => void;
+  #reply: Reply | undefined;
+  #reading: Promise<IteratorResult<StreamEvent>> | undefined;
+  #events: readonly StreamEvent[] = [];
+  #position = 0;
   #isRead = false;
 
   /** `call` is aborted when the reader leaves before the end. */
-  constructor(source: AsyncIterable<StreamEvent>, call: AbortController) {
-    this.#source = source[Symbol.asyncIterator]();
+  constructor(open: () => Promise<Reply>, call: AbortController) {
+    this.#open = open;
     this.#call = call;
     this.#response = new Promise((resolve, reject) => {
       this.#resolve = resolve;
@@ -52,17 +60,42 @@ export class ResponseStream implements LLMStream {
     }
   }
 
-  async #next(): Promise<IteratorResult<StreamEvent>> {
+  #next(): Promise<IteratorResult<StreamEvent>> {
+    const event = this.#events[this.#position];
+    if (event) {
+      this.#position += 1;
+      return Promise.resolve({ done: false, value: event });
+    }
+    // Whoever asks again before the answer is there gets what follows it.
+    if (this.#reading) return this.#reading.then(() => this.#next());
+    this.#reading = this.#read();
+    return this.#reading;
+  }
+
+  async #read(): Promise<IteratorResult<StreamEvent>> {
     try {
-      const next = await this.#source.next();
-      if (!next.done && next.value.type === "finish") this.#resolve(next.value.response);
-      // Has no effect after a finish.
-      if (next.done) this.#reject(new GenerationError("The stream ended without a finish."));
-      return next;
+      this.#reply ??= await this.#open();
+      let events = await this.#reply.next();
+      while (events?.length === 0) events = await this.#reply.next();
+      if (!events) return this.#end();
+      const last = events.at(-1)!;
+      if (last.type === "finish") this.#resolve(last.response);
+      this.#events = events;
+      this.#position = 1;
+      return { done: false, value: events[0]! };
     } catch (error) {
+      this.#reply = OVER;
       this.#reject(error);
       throw error;
+    } finally {
+      this.#reading = undefined;
     }
+  }
+
+  #end(): IteratorResult<StreamEvent> {
+    // Has no effect after a finish.
+    this.#reject(new GenerationError("The stream ended without a finish."));
+    return { done: true, value: undefined };
   }
 
   async #leave(): Promise<IteratorResult<StreamEvent>> {

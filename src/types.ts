@@ -1,3 +1,5 @@
+import type { LLMError } from "./errors.js";
+
 /** A provider by name. */
 export type ProviderName = "mlx" | "ollama" | "lmstudio";
 
@@ -91,9 +93,27 @@ export interface MlxOptions {
   prefillStepSize?: number;
 }
 
+/** Options of Ollama only. */
+export interface OllamaOptions {
+  /** Time that the model stays in memory: seconds, or a duration such as "5m"; -1 is for ever. */
+  keepAlive?: number | string;
+  /** Ollama's own model options, for example `{ num_ctx: 8192 }`. */
+  options?: Record<string, unknown>;
+}
+
+/** Options of LM Studio and other OpenAI-compatible servers only. */
+export interface LmStudioOptions {
+  /** Seconds without use after which LM Studio unloads a model that it loaded for this request. */
+  ttl?: number;
+  /** More fields for the request's body, for servers that know more than OpenAI's. */
+  body?: Record<string, unknown>;
+}
+
 /** Options that only one provider knows, under its name. */
 export interface ProviderOptions {
   mlx?: MlxOptions;
+  ollama?: OllamaOptions;
+  lmstudio?: LmStudioOptions;
 }
 
 /** What to generate. */
@@ -195,6 +215,8 @@ export interface Attempt {
   code?: string;
   /** HTTP status. */
   status?: number;
+  /** The server's own id of this request, where it tells one. */
+  serverRequestId?: string;
   durationMs: number;
   /** Why it was not tried at all. */
   skippedBecause?: string;
@@ -273,6 +295,18 @@ export interface ModelInfo {
   path?: string;
 }
 
+/** What the failures of a provider have led to. */
+export interface BreakerReport {
+  /** Open: others are asked instead; half-open: the next request finds out whether it works again. */
+  state: "closed" | "open" | "half-open";
+  /** Failures within the last minute. */
+  failures: number;
+  /** Seconds until a request is let through again. */
+  opensIn?: number;
+  /** Code of the last failure. */
+  code?: string;
+}
+
 /** Health of one provider. */
 export interface ProviderHealth {
   provider: ProviderName;
@@ -292,6 +326,8 @@ export interface ProviderHealth {
   device?: { type: "cpu" | "gpu"; name: string; memorySize?: number };
   /** Milliseconds that the check took. */
   latencyMs: number;
+  /** Whether requests are held back after failures. */
+  breaker?: BreakerReport;
   /** Code of the error that makes it unhealthy. */
   code?: string;
   /** Why it is unhealthy. */
@@ -306,20 +342,111 @@ export interface HealthReport {
   providers: ProviderHealth[];
 }
 
-/** How a client is set up. Durations are seconds. */
-export interface LLMConfig {
+/** Embeddings of texts, in their order. */
+export interface EmbeddingResponse {
+  embeddings: number[][];
+  model: string;
+  provider: ProviderName;
+  usage: Usage;
+}
+
+/** How far the download of a model has come. */
+export interface PullProgress {
+  /** What is being done, in the provider's words. */
+  status: string;
+  /** Part that is being downloaded. */
+  digest?: string;
+  /** Bytes of that part, or of all. */
+  total?: number;
+  completed?: number;
+}
+
+/** Where a request stands, for `onAttempt`. */
+export interface AttemptInfo {
+  requestId: string;
+  /** What was tried, or why it was not. */
+  attempt: Attempt;
+}
+
+/** A failed attempt that will be repeated, for `onRetry`. */
+export interface RetryInfo extends AttemptInfo {
+  /** Seconds until it is repeated. */
+  delay: number;
+  error: LLMError;
+}
+
+/** A failed leg that is left for the next one, for `onFallback`. */
+export interface FallbackInfo {
+  requestId: string;
+  from: { leg: number; provider: ProviderName; model?: string };
+  to: { leg: number; provider: ProviderName; model?: string };
+  error: LLMError;
+}
+
+/** The end of a call, for `onFinish`: a response or an error. */
+export interface FinishInfo {
+  requestId: string;
+  response?: LLMResponse;
+  error?: LLMError;
+}
+
+/** Functions that are told what happens; what they throw is logged and changes nothing. */
+export interface Hooks {
+  onAttempt?(info: AttemptInfo): void;
+  onRetry?(info: RetryInfo): void;
+  onFallback?(info: FallbackInfo): void;
+  onFinish?(info: FinishInfo): void;
+}
+
+/** Where a client writes what happens; `console` is one. */
+export interface Logger {
+  debug(message: string): void;
+  info(message: string): void;
+  warn(message: string): void;
+  error(message: string): void;
+}
+
+/** How one provider is used. Durations are seconds. */
+export interface LegConfig {
   /** Which provider to use; "auto" unless told. */
   provider?: ProviderName | "auto";
   /** Model for requests that name none. */
   model?: string;
-  /** For MLX: the folder of a model, or a folder of model folders. */
+  /**
+   * Address of the server, by default http://localhost:11434 for Ollama and http://localhost:1234
+   * for LM Studio. For MLX a folder of a model, or of models, or the address of an `mlx_lm.server`.
+   */
   baseUrl?: string;
+  /** Sent as a bearer token, only if it is set. */
+  apiKey?: string;
   /** Longest silence allowed between pieces of content, and time for lists and health checks; 30. */
   timeout?: number;
+  /** Time to connect; 3. */
+  connectTimeout?: number;
   /** Time for loading the model and reading the prompt; 300, or `timeout` if only that is given. */
   firstTokenTimeout?: number;
-  /** Time for a whole call. */
+  /** False accepts any TLS certificate from this server, with a warning. */
+  verifySsl?: boolean;
+  /** How often a failed request is sent again to the same server; 3. */
+  maxRetries?: number;
+  /** Time before the first retry; 1. */
+  retryDelay?: number;
+  /** Longest time before a retry; 10. */
+  retryMaxDelay?: number;
+  /** By what the time grows from retry to retry; 2. */
+  retryExponentialBase?: number;
+  /** Most requests at a time; others wait for their turn. No limit unless told. */
+  maxConcurrent?: number;
+}
+
+/** How a client is set up. Durations are seconds. */
+export interface LLMConfig extends LegConfig, Hooks {
+  /** Time for a whole call with all its attempts. */
   deadline?: number;
   /** How long a list of models is kept; 300; 0 keeps none. */
   cacheTtl?: number;
+  /** Who is asked, in this order, when the first provider fails; what is not given is as above. */
+  fallbackConfigs?: LegConfig[];
+  /** Told of retries, fallbacks and warnings; nothing is logged without it. */
+  logger?: Logger;
 }

@@ -80,7 +80,8 @@ function fitsOutside(issue: z.core.$ZodIssue): boolean {
   return issue.path.length > 0 || issue.code === "unrecognized_keys";
 }
 
-function nameField(path: PropertyKey[]): string {
+/** A field as it is written in code, for example `messages[0].content`. */
+export function nameField(path: PropertyKey[]): string {
   const [first, ...rest] = path.map((key) => (typeof key === "number" ? `[${key}]` : String(key)));
   return rest.reduce<string>((name, key) => name + (key.startsWith("[") ? key : `.${key}`), first!);
 }

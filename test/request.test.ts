@@ -63,12 +63,26 @@ describe("accepts", () => {
       responseFormat: { type: "json_schema", schema: {} },
       reasoning: "low",
       signal: new AbortController().signal,
-      providerOptions: { mlx: { raw: true, xtcProbability: 0.1, xtcThreshold: 0.5 } },
+      providerOptions: {
+        mlx: { raw: true, xtcProbability: 0.1, xtcThreshold: 0.5 },
+        ollama: { keepAlive: 0, options: {} },
+        lmstudio: { ttl: 1, body: {} },
+      },
     };
     expect(checkRequest(low)).toEqual(low);
     const high = { temperature: 2, topP: 1, minP: 1, topLogprobs: 20, presencePenalty: 2 };
     expect(checkRequest({ messages: "Hello", ...high, stream: false })).toMatchObject(high);
   });
+
+  test.each([[-1], [0.5], [2 ** 31 - 1], ["5m"], ["1h30m"], ["-1s"], ["1.5h"], [".5s"]])(
+    "%j as the time that Ollama keeps a model",
+    (keepAlive) => {
+      const providerOptions = { ollama: { keepAlive } };
+      expect(checkRequest({ messages: "Hello", providerOptions })).toMatchObject({
+        providerOptions,
+      });
+    },
+  );
 });
 
 describe("refuses", () => {
@@ -120,6 +134,27 @@ describe("refuses", () => {
     [
       { providerOptions: { mlx: { raw: 1 } } },
       "providerOptions.mlx.raw is 1, but must be true or false",
+    ],
+    ...["soon", "5", "5 m", "", -2, 2 ** 31, true].map((keepAlive): [object, string] => [
+      { providerOptions: { ollama: { keepAlive } } },
+      `providerOptions.ollama.keepAlive is ${JSON.stringify(keepAlive)}, but must be seconds, -1 ` +
+        'for ever, or a duration such as "5m"',
+    ]),
+    [
+      { providerOptions: { ollama: { options: { num_ctx: 1n } } } },
+      "providerOptions.ollama.options is [object Object], but must be an object that can be",
+    ],
+    [
+      { providerOptions: { ollama: { num_ctx: 8192 } } },
+      "providerOptions.ollama.num_ctx is not a known field",
+    ],
+    [
+      { providerOptions: { lmstudio: { ttl: 0.5 } } },
+      "providerOptions.lmstudio.ttl is 0.5, but must be a whole number from 1 to 2147483647",
+    ],
+    [
+      { providerOptions: { lmstudio: { body: [] } } },
+      "providerOptions.lmstudio.body is [], but must be an object",
     ],
     [{ providerOptions: { vllm: {} } }, "providerOptions.vllm is not a known field"],
     [{ max_tokens: 5 }, "max_tokens is not a known field"],

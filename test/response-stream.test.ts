@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { untilAborted } from "../src/abort.js";
 import { AbortError, GenerationError } from "../src/errors.js";
+import type { Reply } from "../src/chain/route.js";
 import { ResponseStream } from "../src/response-stream.js";
 import type { LLMResponse, StreamEvent } from "../src/types.js";
 
@@ -10,6 +11,16 @@ const EVENTS: StreamEvent[] = [
   { type: "text", text: "b" },
   { type: "finish", response: RESPONSE },
 ];
+
+/** A reply that delivers one event at a time. */
+function replyOf(events: AsyncIterator<StreamEvent>): Reply {
+  return {
+    async next() {
+      const { value, done } = await events.next();
+      return done ? undefined : [value];
+    },
+  };
+}
 
 function streamOf(events: StreamEvent[], failure?: Error) {
   const call = new AbortController();
@@ -26,7 +37,8 @@ function streamOf(events: StreamEvent[], failure?: Error) {
       state.ended = true;
     }
   }
-  return { stream: new ResponseStream(source(), call), call, state };
+  const reply = replyOf(source());
+  return { stream: new ResponseStream(async () => reply, call), call, state };
 }
 
 async function eventsOf(stream: AsyncIterable<StreamEvent>): Promise<StreamEvent[]> {
@@ -101,11 +113,127 @@ test("after the loop was left, the response fails with what the source knows of 
     yield EVENTS[0]!;
     throw (call.signal.reason as AbortError).with({ partial: "a", requestId: "mine" });
   }
-  const stream = new ResponseStream(source(), call);
+  const events = source();
+  const stream = new ResponseStream(async () => replyOf(events), call);
   for await (const _ of stream) break;
   await expect(stream.response).rejects.toMatchObject({
     message: "The stream was left before its end.",
     partial: "a",
     requestId: "mine",
   });
+});
+
+describe("a reply that comes in batches", () => {
+  /** A stream of batches, each delivered when it is asked for. */
+  function inBatches(...batches: StreamEvent[][]) {
+    const call = new AbortController();
+    const state = { opened: 0, asked: 0 };
+    const next = async () => {
+      state.asked += 1;
+      await sleep(0);
+      call.signal.throwIfAborted();
+      return batches.shift();
+    };
+    const open = async () => {
+      state.opened += 1;
+      return { next };
+    };
+    return { stream: new ResponseStream(open, call), call, state };
+  }
+
+  test("is delivered event by event, and asked for batch by batch", async () => {
+    const { stream, state } = inBatches(EVENTS.slice(0, 2), [], [], EVENTS.slice(2));
+    const iterator = stream[Symbol.asyncIterator]();
+    expect(await iterator.next()).toEqual({ done: false, value: EVENTS[0] });
+    expect(await iterator.next()).toEqual({ done: false, value: EVENTS[1] });
+    expect(state.asked).toBe(1);
+    expect(await iterator.next()).toEqual({ done: false, value: EVENTS[2] });
+    expect(state.asked).toBe(4);
+    expect(await iterator.next()).toEqual({ done: true, value: undefined });
+    expect(await iterator.next()).toEqual({ done: true, value: undefined });
+    expect(state.opened).toBe(1);
+  });
+
+  test("comes in order also to those who do not wait for an answer before they ask again", async () => {
+    const { stream, state } = inBatches(EVENTS.slice(0, 1), EVENTS.slice(1));
+    const iterator = stream[Symbol.asyncIterator]();
+    const answers = await Promise.all([1, 2, 3, 4, 5].map(() => iterator.next()));
+    expect(answers.map(({ value }) => value)).toEqual([...EVENTS, undefined, undefined]);
+    expect(state.opened).toBe(1);
+  });
+
+  test("can be left in the middle of a batch", async () => {
+    const { stream, call, state } = inBatches(EVENTS.slice(0, 2), EVENTS.slice(2));
+    for await (const _ of stream) break;
+    expect(call.signal.aborted).toBe(true);
+    expect(state.asked).toBe(2);
+    await expect(stream.response).rejects.toBeInstanceOf(AbortError);
+  });
+
+  test("has its response even if the loop was left in its last batch", async () => {
+    const { stream } = inBatches(EVENTS);
+    for await (const _ of stream) break;
+    expect(await stream.response).toBe(RESPONSE);
+  });
+
+  test("has its response as soon as the finish is here", async () => {
+    const { stream } = inBatches(EVENTS);
+    const iterator = stream[Symbol.asyncIterator]();
+    await iterator.next();
+    expect(await stream.response).toBe(RESPONSE);
+  });
+});
+
+describe("a failure", () => {
+  function failing(fail: () => Promise<Reply>) {
+    const call = new AbortController();
+    let opened = 0;
+    const open = () => {
+      opened += 1;
+      return fail();
+    };
+    return { stream: new ResponseStream(open, call), count: () => opened };
+  }
+
+  test("to begin is told once, and the call is not made again", async () => {
+    const { stream, count } = failing(() => Promise.reject(new Error("broken")));
+    const iterator = stream[Symbol.asyncIterator]();
+    await expect(iterator.next()).rejects.toThrow("broken");
+    expect(await iterator.next()).toEqual({ done: true, value: undefined });
+    await expect(stream.response).rejects.toThrow("broken");
+    expect(count()).toBe(1);
+  });
+
+  test("ends all who are waiting", async () => {
+    const { stream, count } = failing(async () => {
+      await sleep(1);
+      throw new Error("broken");
+    });
+    const iterator = stream[Symbol.asyncIterator]();
+    const answers = await Promise.allSettled([
+      iterator.next(),
+      iterator.next(),
+      iterator.return!(),
+    ]);
+    expect(answers.map(({ status }) => status)).toEqual(["rejected", "rejected", "fulfilled"]);
+    expect(count()).toBe(1);
+  });
+});
+
+test("leaving while an answer is on its way ends the call", async () => {
+  const { stream, call, state } = streamOf([...EVENTS]);
+  const iterator = stream[Symbol.asyncIterator]();
+  const waiting = iterator.next();
+  expect(await iterator.return!()).toEqual({ done: true, value: undefined });
+  await expect(waiting).rejects.toBeInstanceOf(AbortError);
+  expect(call.signal.aborted).toBe(true);
+  expect(state.ended).toBe(true);
+  expect(await iterator.next()).toEqual({ done: true, value: undefined });
+});
+
+test("the response may be asked for twice, and while events are read", async () => {
+  const { stream } = streamOf(EVENTS);
+  const both = Promise.all([stream.response, stream.response]);
+  expect(await eventsOf(stream)).toEqual(EVENTS);
+  expect(await both).toEqual([RESPONSE, RESPONSE]);
 });

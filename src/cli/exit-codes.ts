@@ -1,4 +1,4 @@
-import type { HealthReport } from "../index.js";
+import type { Attempt, HealthReport, LLMError } from "../index.js";
 
 /** What the exit code of a command means; the one table of them. */
 export const EXIT = {
@@ -42,22 +42,42 @@ const CODES: Record<string, number> = {
   AbortError: EXIT.interrupt,
 };
 
-// By code, because a report holds no errors; any other is "unavailable".
-const HEALTH_CODES: Record<string, number> = {
+// By code, because attempts and reports hold no errors; any other is "unavailable".
+const REASONS: Record<string, number> = {
   configuration: EXIT.usage,
+  unsupported: EXIT.usage,
   auth: EXIT.authentication,
   model_not_found: EXIT.modelNotFound,
+  model_mismatch: EXIT.modelNotFound,
+  context_length_exceeded: EXIT.contextOverflow,
   timeout: EXIT.timeout,
+  first_content_timeout: EXIT.timeout,
+  idle_timeout: EXIT.timeout,
 };
 
 /** The exit code for a health report. */
 export function exitCodeOfHealth({ healthy, providers }: HealthReport): number {
-  if (healthy) return EXIT.ok;
-  const [first, ...others] = providers.map(({ code }) => HEALTH_CODES[code ?? ""]);
-  return first !== undefined && others.every((code) => code === first) ? first : EXIT.unavailable;
+  return healthy ? EXIT.ok : exitCodeOfAll(providers.map(({ code }) => code));
 }
 
 /** The exit code for an error that a command threw. */
 export function exitCodeOf(error: unknown): number {
-  return (error instanceof Error && CODES[error.name]) || EXIT.failure;
+  if (!(error instanceof Error)) return EXIT.failure;
+  if (error.name !== "AllProvidersFailedError") return CODES[error.name] ?? EXIT.failure;
+  const { attempts = [] } = error as Partial<LLMError>;
+  return exitCodeOfAll(lastOfEachLeg(attempts).map(({ code }) => code));
+}
+
+/** What became of every leg that was asked. */
+function lastOfEachLeg(attempts: Attempt[]): Attempt[] {
+  const asked = attempts.filter(({ skippedBecause }) => skippedBecause === undefined);
+  return [...new Map(asked.map((attempt) => [attempt.leg, attempt])).values()];
+}
+
+/** Where all fail for one reason it counts; a provider that cannot work here has no say. */
+function exitCodeOfAll(codes: (string | undefined)[]): number {
+  const [first, ...others] = codes
+    .filter((code) => code !== "provider_unavailable")
+    .map((code) => REASONS[code ?? ""]);
+  return first !== undefined && others.every((code) => code === first) ? first : EXIT.unavailable;
 }

@@ -1,9 +1,10 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
-import type { LLMConfig, LLMRequest, ProviderName } from "../index.js";
+import type { ConfigSources, LLMConfig, LLMRequest, ProviderName } from "../index.js";
 
 /** Flags that every command has. */
 export interface CommonOptions {
-  config: LLMConfig;
+  /** What the client is set up from; no setting is given by the command itself. */
+  sources: ConfigSources & { flags: LLMConfig };
   json: boolean;
   verbose: boolean;
 }
@@ -13,6 +14,7 @@ export interface CommonFlags {
   provider?: string;
   baseUrl?: string;
   model?: string;
+  config?: string;
   timeout?: number;
   json?: boolean;
   verbose?: boolean;
@@ -35,10 +37,15 @@ export interface GenerationFlags {
   xtcThreshold?: number;
   logprobs?: boolean;
   topLogprobs?: number;
+  reasoning?: keyof typeof REASONING;
+  schema?: string;
+  image?: string[];
   raw?: boolean;
 }
 
 const PROVIDERS: readonly ProviderName[] = ["mlx", "ollama", "lmstudio"];
+
+const REASONING = { on: true, off: false, low: "low", medium: "medium", high: "high" } as const;
 
 /** Adds the flags that say where the model runs, and how to print. */
 export function addCommonFlags(command: Command): Command {
@@ -46,11 +53,12 @@ export function addCommonFlags(command: Command): Command {
     .addOption(
       new Option("-p, --provider <name>", "which provider to use").choices([...PROVIDERS, "auto"]),
     )
-    .option("-u, --base-url <url>", "for mlx the folder of a model, or a folder of models")
+    .option("-u, --base-url <url>", "address of the server; for mlx also a folder of models")
     .option("-m, --model <name>", 'model: "demo", org/name, a folder, or provider:model')
+    .option("--config <file>", "read settings from this file only")
     .option("--timeout <seconds>", "longest silence allowed", number("--timeout", { above: 0 }))
     .option("--json", "print one JSON object")
-    .option("-v, --verbose", "tell more on stderr");
+    .option("-v, --verbose", "tell on stderr what is tried, and how long it takes");
 }
 
 /** Adds the flags that say how to generate. */
@@ -64,7 +72,7 @@ export function addGenerationFlags(command: Command): Command {
   add("--top-p", "keep the tokens that sum up to this probability", { above: 0, max: 1 });
   add("--top-k", "keep this many tokens; 0 keeps all", { whole: true, min: 0 });
   add("--min-p", "drop tokens below this share of the best", { min: 0, max: 1 });
-  command.option("--stop <text>", "text that ends the reply; may be repeated", collect);
+  command.option("--stop <text>", "text that ends the reply; may be repeated", collect("--stop"));
   add("--repetition-penalty", "above 1: avoid recent tokens", { above: 0 });
   add("--presence-penalty", "-2 to 2: avoid tokens used in the reply", { min: -2, max: 2 });
   add("--frequency-penalty", "-2 to 2: avoid tokens used often", { min: -2, max: 2 });
@@ -72,28 +80,61 @@ export function addGenerationFlags(command: Command): Command {
   add("--xtc-threshold", "what XTC takes for a good token (mlx)", { min: 0, max: 0.5 });
   command.option("--logprobs", "with --json: log-probability of each token");
   add("--top-logprobs", "with --json: that many alternatives", { whole: true, min: 0, max: 20 });
-  return command.addOption(
-    new Option("--raw", "do not apply the model's chat template").conflicts("system"),
+  const reasoning = new Option(
+    "--reasoning <level>",
+    "whether, or how hard, the model thinks first",
   );
+  return command
+    .addOption(reasoning.choices(Object.keys(REASONING)))
+    .option("--schema <file>", "JSON Schema that the reply must fit: a file, or written out")
+    .option("--image <file>", "picture to show the model; may be repeated", collect("--image"))
+    .addOption(
+      new Option("--raw", "do not apply the model's chat template (mlx)").conflicts("system"),
+    );
 }
 
-/** The client's configuration and the ways to print, from parsed flags. */
+/** Where the client's settings come from and the ways to print, from parsed flags. */
 export function commonOptions(flags: CommonFlags, command: Command): CommonOptions {
   const { provider, model } = splitModel(flags, command);
-  const { baseUrl, timeout } = flags;
+  const { baseUrl, timeout, config: configFile } = flags;
+  const given = withoutUndefined({ provider, model, baseUrl, timeout }) as LLMConfig;
   return {
-    config: withoutUndefined({ provider, model, baseUrl, timeout }) as LLMConfig,
+    sources: { flags: given, ...withoutUndefined({ configFile }) },
     json: flags.json ?? false,
     verbose: flags.verbose ?? false,
   };
 }
 
-/** The request without its messages, from parsed flags. */
+/** The request without its messages and what is in files, from parsed flags. */
 export function requestOptions(flags: GenerationFlags): Omit<LLMRequest, "messages"> {
-  const { raw, system: _system, xtcProbability, xtcThreshold, ...rest } = flags;
+  const { raw, xtcProbability, xtcThreshold, reasoning, ...others } = flags;
+  const { system: _system, schema: _schema, image: _image, ...rest } = others;
   const mlx = withoutUndefined({ raw, xtcProbability, xtcThreshold });
-  const request = withoutUndefined(rest);
-  return Object.keys(mlx).length === 0 ? request : { ...request, providerOptions: { mlx } };
+  return withoutUndefined({
+    ...rest,
+    reasoning: reasoning && REASONING[reasoning],
+    providerOptions: Object.keys(mlx).length === 0 ? undefined : { mlx },
+  });
+}
+
+/** The flags by which a request asks for what only mlx can do. */
+export function mlxFlags({ providerOptions }: Omit<LLMRequest, "messages">): string[] {
+  return Object.keys(providerOptions?.mlx ?? {}).map(flagOf);
+}
+
+/** What only mlx can do chooses that provider; beside another one it is refused. */
+export function chooseMlx(
+  options: CommonOptions,
+  names: string[],
+  command: Command,
+): CommonOptions {
+  const { sources } = options;
+  const { provider = "auto" } = sources.flags;
+  if (names.length === 0 || provider === "mlx") return options;
+  if (provider !== "auto") {
+    command.error(`error: ${names.join(", ")}: only mlx can do that, not ${provider}`);
+  }
+  return { ...options, sources: { ...sources, flags: { ...sources.flags, provider: "mlx" } } };
 }
 
 /** `provider:model` is split only at the name of a provider: Ollama's models contain colons too. */
@@ -133,9 +174,15 @@ function describeRange({ whole, above, min, max }: Range): string {
   return max === undefined ? `${kind}, ${min} or more` : `${kind} from ${min} to ${max}`;
 }
 
-function collect(text: string, earlier: string[] = []): string[] {
-  if (text === "") throw new InvalidArgumentError("--stop must not be empty.");
-  return [...earlier, text];
+function collect(flag: string): (text: string, earlier?: string[]) => string[] {
+  return (text, earlier = []) => {
+    if (text === "") throw new InvalidArgumentError(`${flag} must not be empty.`);
+    return [...earlier, text];
+  };
+}
+
+function flagOf(name: string): string {
+  return `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 }
 
 function withoutUndefined<T extends object>(value: T): Partial<T> {

@@ -1,4 +1,5 @@
-import type { Attempt } from "../index.js";
+import type { Attempt, LLMResponse } from "../index.js";
+import { cellText } from "./table.js";
 
 /** For example "1.5 GB"; decimal, as disks and download pages count. */
 export function formatBytes(bytes: number | undefined): string {
@@ -9,11 +10,59 @@ export function formatBytes(bytes: number | undefined): string {
   return `${power === 0 ? value : value.toFixed(1)} ${units[power]}`;
 }
 
+/** One thing that was tried, as one line; counted from 1. */
+export function attemptLine(attempt: Attempt, number: number): string {
+  const { leg, provider, model } = attempt;
+  const name = model === undefined ? provider : `${provider} ${model}`;
+  return `attempt ${number} (leg ${leg}): ${name}: ${describeResult(attempt)}`;
+}
+
 /** What was tried for a request, one line for each. */
 export function attemptLines(attempts: Attempt[]): string[] {
-  return attempts.map(({ provider, model, skippedBecause, code, durationMs }, index) => {
-    const result = skippedBecause ?? code ?? "ok";
-    const name = model === undefined ? provider : `${provider} ${model}`;
-    return `attempt ${index + 1}: ${name}: ${result}, ${Math.round(durationMs)} ms`;
-  });
+  return attempts.map((attempt, index) => attemptLine(attempt, index + 1));
+}
+
+/** The token counts of a reply. */
+export function describeUsage({ usage }: LLMResponse): string {
+  const counts = [
+    count(usage.promptTokens, "prompt tokens"),
+    count(usage.completionTokens, "completion tokens"),
+    count(usage.totalTokens, "in total"),
+    count(usage.cachedTokens, "cached"),
+    count(usage.reasoningTokens, "for reasoning"),
+  ];
+  return counts.filter((text) => text !== undefined).join(", ") || "unknown";
+}
+
+/** Who answered, how fast, and what was tried; lines. */
+export function describeRun(response: LLMResponse): string {
+  const { provider, model, finishReason, latencyMs, timings, attempts } = response;
+  const speeds = [
+    `${Math.round(latencyMs)} ms`,
+    count(rounded(timings.firstTokenMs), "ms to the first token"),
+    count(rounded(timings.promptTokensPerSecond), "prompt tokens/s"),
+    count(rounded(timings.tokensPerSecond), "tokens/s"),
+  ];
+  const lines = [
+    `model: ${model} (${provider}), finished by ${finishReason}`,
+    `time: ${speeds.filter((text) => text !== undefined).join(", ")}`,
+    ...attemptLines(attempts),
+  ];
+  return lines.map((line) => `${cellText(line)}\n`).join("");
+}
+
+function describeResult({ skippedBecause, code, status, phase, durationMs }: Attempt): string {
+  if (skippedBecause !== undefined) return `skipped: ${skippedBecause}`;
+  const parts = [code ?? "ok"];
+  if (status !== undefined) parts.push(`status ${status}`);
+  if (code !== undefined && phase !== undefined) parts.push(`phase ${phase}`);
+  return [...parts, `${Math.round(durationMs)} ms`].join(", ");
+}
+
+function count(value: number | undefined, unit: string): string | undefined {
+  return value === undefined ? undefined : `${value} ${unit}`;
+}
+
+function rounded(value: number | undefined): number | undefined {
+  return value === undefined ? undefined : Math.round(value * 10) / 10;
 }

@@ -1,37 +1,58 @@
 import { Command } from "commander";
-import type { LLMRequest, LLMResponse, StreamEvent } from "../index.js";
+import type {
+  ContentPart,
+  LLMRequest,
+  LLMResponse,
+  LLMStream,
+  Message,
+  ProviderName,
+} from "../index.js";
+import { readImages, readSchema } from "./attachments.js";
+import { openClient } from "./client.js";
 import {
   addCommonFlags,
   addGenerationFlags,
+  chooseMlx,
   type CommonFlags,
   type CommonOptions,
   commonOptions,
   type GenerationFlags,
+  mlxFlags,
   requestOptions,
 } from "./flags.js";
-import { attemptLines } from "./format.js";
-import type { Io } from "./io.js";
+import { describeRun, describeUsage } from "./format.js";
+import { Flow, type Io } from "./io.js";
+import { Progress } from "./progress.js";
 import { readPrompt } from "./prompt.js";
 
 /** What `llm-client generate` was asked to do. */
 export interface GenerateOptions extends CommonOptions {
   words: string[];
   system?: string;
+  /** Files. */
+  images: string[];
+  /** A file, or JSON. */
+  schema?: string;
   request: Omit<LLMRequest, "messages">;
   stream: boolean;
   usage: boolean;
+  hideReasoning: boolean;
 }
 
 interface Flags extends CommonFlags, GenerationFlags {
   stream: boolean;
   usage?: boolean;
+  hideReasoning?: boolean;
 }
 
 const EXAMPLES = `
 Examples:
   $ llm-client generate "What is 7 + 5?"
-  $ llm-client generate -m mlx-community/Qwen3-0.6B-4bit --temperature 0 "Name three rivers."
+  $ llm-client generate -m ollama:qwen3:4b --temperature 0 "Name three rivers."
+  $ llm-client generate -m mlx-community/Qwen3-0.6B-4bit --reasoning off "Hello"
   $ git diff | llm-client generate "Write a commit message for this change."
+  $ llm-client generate --image cat.png "What is in this picture?"
+  $ llm-client generate --schema person.json "Ada Lovelace, born in 1815" | jq .born
   $ llm-client generate --json "Hello" | jq .usage`;
 
 /** The flags, help and checks of `llm-client generate`. */
@@ -42,74 +63,106 @@ export function generateCommand(run: (options: GenerateOptions) => Promise<void>
   return addGenerationFlags(addCommonFlags(command))
     .option("--no-stream", "print the answer at once when it is complete")
     .option("--usage", "tell the token counts on stderr")
+    .option("--hide-reasoning", "do not print on stderr what the model thinks")
     .addHelpText("after", EXAMPLES)
     .action((words: string[], flags: Flags) => {
-      const { stream, usage, provider, baseUrl, model, timeout, json, verbose, ...rest } = flags;
-      const common = commonOptions({ provider, baseUrl, model, timeout, json, verbose }, command);
+      const { stream, usage = false, hideReasoning = false, provider, baseUrl, ...others } = flags;
+      const { model, config, timeout, json, verbose, ...generation } = others;
+      const given = { provider, baseUrl, model, config, timeout, json, verbose };
       if ((flags.logprobs || flags.topLogprobs !== undefined) && !json) {
         command.error("error: --logprobs and --top-logprobs need --json, where they are printed");
       }
-      const request = requestOptions(rest);
-      return run({ ...common, words, system: rest.system, request, stream, usage: usage ?? false });
+      const request = requestOptions(generation);
+      const common = chooseMlx(commonOptions(given, command), mlxFlags(request), command);
+      const { system, schema, image: images = [] } = generation;
+      const output = { stream, usage, hideReasoning };
+      return run({ ...common, words, system, images, schema, request, ...output });
     });
 }
 
 /** Generates and prints: content goes to stdout, everything else to stderr. */
 export async function runGenerate(options: GenerateOptions, io: Io): Promise<void> {
-  const prompt = await readPrompt(options.words, io);
-  const { LLMClient } = await import("../index.js");
-  await using client = new LLMClient(options.config);
-  const stream = client.stream({
-    ...options.request,
-    messages: [
-      ...(options.system ? [{ role: "system" as const, content: options.system }] : []),
-      { role: "user" as const, content: prompt },
-    ],
-    signal: io.signal,
-  });
-  const response = await printEvents(stream, options, io);
-  if (options.json) await io.stdout.write(`${JSON.stringify(response, undefined, 2)}\n`);
-  else if (!options.stream) await io.stdout.write(withNewline(response.content));
-  await printNotes(response, options, io);
+  const request = await readRequest(options, io);
+  const progress = new Progress(options, io.stderr);
+  await using client = await openClient(options, io, progress.config);
+  const call = { ...request, requestId: progress.requestId, signal: io.signal };
+  await progress.wait();
+  try {
+    // A reply of which nothing was printed can still come from another provider.
+    const isStreamed = options.stream && !options.json;
+    const response = isStreamed
+      ? await printStream(client.stream(call), options, io, progress)
+      : await printWhole(await client.generate(call), options, io, progress);
+    progress.warn(response.warnings);
+    await printNotes(response, options, io);
+  } finally {
+    await progress.stopWaiting();
+  }
 }
 
-async function printEvents(
-  events: AsyncIterable<StreamEvent>,
-  { json, stream }: GenerateOptions,
+async function readRequest(options: GenerateOptions, io: Io): Promise<LLMRequest> {
+  const { words, system, images, schema, request } = options;
+  const text = await readPrompt(words, io);
+  const pictures = await readImages(images);
+  const parts: ContentPart[] = [{ type: "text", text }, ...pictures];
+  const messages: Message[] = [{ role: "user", content: pictures.length > 0 ? parts : text }];
+  if (system) messages.unshift({ role: "system", content: system });
+  if (schema === undefined) return { ...request, messages };
+  const responseFormat = { type: "json_schema" as const, schema: await readSchema(schema) };
+  return { ...request, messages, responseFormat };
+}
+
+async function printStream(
+  events: LLMStream,
+  options: GenerateOptions,
   io: Io,
+  progress: Progress,
 ): Promise<LLMResponse> {
-  let last = "\n";
-  let response: LLMResponse | undefined;
-  const waiting = await showWaiting(io);
+  const content = new Flow(io.stdout);
+  const thoughts = new Flow(io.stderr);
   try {
     for await (const event of events) {
-      if (event.type !== "start") await waiting.clear();
-      if (event.type === "reasoning" && !json) await io.stderr.write(io.stderr.dim(event.text));
-      if (event.type === "text" && stream && !json) {
-        await io.stdout.write(event.text);
-        last = event.text.at(-1) ?? last;
+      if (event.type === "start") {
+        const { provider, warnings } = event;
+        await progress.answered(provider, [...foreignFlags(provider, options), ...warnings]);
+      } else if (event.type === "reasoning" && !options.hideReasoning) {
+        await thoughts.write(event.text, io.stderr.dim(event.text));
+      } else if (event.type === "text") {
+        await thoughts.endLine();
+        await content.write(event.text);
       }
-      if (event.type === "finish") response = event.response;
     }
   } finally {
-    await waiting.clear();
     // Also after a failure, whose message then begins on its own line.
-    if (last !== "\n") await io.stdout.write("\n");
+    await thoughts.endLine();
+    await content.endLine();
   }
-  if (!response) throw new Error("The stream ended without a finish.");
+  return events.response;
+}
+
+async function printWhole(
+  response: LLMResponse,
+  options: GenerateOptions,
+  { stdout, stderr }: Io,
+  progress: Progress,
+): Promise<LLMResponse> {
+  const { provider, content, reasoning, warnings } = response;
+  await progress.answered(provider, [...foreignFlags(provider, options), ...warnings]);
+  if (options.json) await stdout.write(`${JSON.stringify(response, undefined, 2)}\n`);
+  else {
+    if (reasoning && !options.hideReasoning) {
+      await stderr.write(stderr.dim(withNewline(reasoning)));
+    }
+    await stdout.write(withNewline(content));
+  }
   return response;
 }
 
-/** On a terminal, says that the model is being loaded until `clear` is called. */
-async function showWaiting({ stderr }: Io): Promise<{ clear(): Promise<void> }> {
-  let shown = stderr.isTTY;
-  if (shown) await stderr.write(stderr.dim("Waiting for the model…"));
-  return {
-    async clear() {
-      if (shown) await stderr.write("\r\x1b[K");
-      shown = false;
-    },
-  };
+/** What was meant for mlx means nothing to another provider that answers in its place. */
+function foreignFlags(provider: ProviderName, { request }: GenerateOptions): string[] {
+  const names = mlxFlags(request);
+  if (provider === "mlx" || names.length === 0) return [];
+  return [`${names.join(", ")} had no effect: only mlx can do that, and ${provider} answers`];
 }
 
 async function printNotes(
@@ -117,7 +170,6 @@ async function printNotes(
   { usage, verbose, json }: GenerateOptions,
   { stderr }: Io,
 ): Promise<void> {
-  for (const warning of response.warnings) await stderr.write(`warning: ${warning}\n`);
   if (response.finishReason === "length" && !json) {
     await stderr.write(
       "note: the reply was cut: --max-tokens is reached, or the context is full\n",
@@ -125,40 +177,6 @@ async function printNotes(
   }
   if (usage || verbose) await stderr.write(`usage: ${describeUsage(response)}\n`);
   if (verbose) await stderr.write(describeRun(response));
-}
-
-function describeUsage({ usage }: LLMResponse): string {
-  const counts = [
-    count(usage.promptTokens, "prompt tokens"),
-    count(usage.completionTokens, "completion tokens"),
-    count(usage.totalTokens, "in total"),
-    count(usage.cachedTokens, "cached"),
-    count(usage.reasoningTokens, "for reasoning"),
-  ];
-  return counts.filter((text) => text !== undefined).join(", ") || "unknown";
-}
-
-function count(value: number | undefined, unit: string): string | undefined {
-  return value === undefined ? undefined : `${value} ${unit}`;
-}
-
-function describeRun({ provider, model, finishReason, latencyMs, timings, attempts }: LLMResponse) {
-  const speeds = [
-    `${Math.round(latencyMs)} ms`,
-    count(rounded(timings.firstTokenMs), "ms to the first token"),
-    count(rounded(timings.promptTokensPerSecond), "prompt tokens/s"),
-    count(rounded(timings.tokensPerSecond), "tokens/s"),
-  ];
-  const lines = [
-    `model: ${model} (${provider}), finished by ${finishReason}`,
-    `time: ${speeds.filter((text) => text !== undefined).join(", ")}`,
-    ...attemptLines(attempts),
-  ];
-  return lines.map((line) => `${line}\n`).join("");
-}
-
-function rounded(value: number | undefined): number | undefined {
-  return value === undefined ? undefined : Math.round(value * 10) / 10;
 }
 
 function withNewline(text: string): string {

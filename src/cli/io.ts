@@ -28,6 +28,27 @@ export interface Io {
   signal: AbortSignal;
 }
 
+/** Text that comes piece by piece, and then something else that must begin on its own line. */
+export class Flow {
+  readonly #output: Output;
+  #isInLine = false;
+
+  constructor(output: Output) {
+    this.#output = output;
+  }
+
+  /** `shown` is the same text with its color. */
+  async write(text: string, shown = text): Promise<void> {
+    if (text === "") return;
+    this.#isInLine = !text.endsWith("\n");
+    await this.#output.write(shown);
+  }
+
+  async endLine(): Promise<void> {
+    if (this.#isInLine) await this.write("\n");
+  }
+}
+
 const QUIET_STDIN_MS = 3000;
 const STILL_OPEN =
   "Waiting for the end of stdin, which is an open pipe. " +

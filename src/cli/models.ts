@@ -1,12 +1,15 @@
 import { Command } from "commander";
 import type { ModelInfo } from "../index.js";
+import { openClient } from "./client.js";
 import { addCommonFlags, type CommonFlags, type CommonOptions, commonOptions } from "./flags.js";
 import { formatBytes } from "./format.js";
 import type { Io } from "./io.js";
+import { type Cell, table, tabbedLines } from "./table.js";
 
 const EXAMPLES = `
 Examples:
   $ llm-client models
+  $ llm-client models -p ollama
   $ llm-client models -m org/name
   $ llm-client models --json | jq -r '.[].id'
   $ llm-client models | cut -f1`;
@@ -21,54 +24,55 @@ export function modelsCommand(run: (options: CommonOptions) => Promise<void>): C
 
 /** Prints the models: a table for people, tab-separated lines for programs. */
 export async function runModels(options: CommonOptions, io: Io): Promise<void> {
-  const { LLMClient, ModelNotFoundError } = await import("../index.js");
-  await using client = new LLMClient(options.config);
-  const { model } = options.config;
+  const { ModelNotFoundError } = await import("../index.js");
+  await using client = await openClient(options, io);
+  const { model } = options.sources.flags;
   const all = await client.listModels();
-  const models = model === undefined ? all : all.filter(({ id }) => id === model);
+  const models = model === undefined ? all : all.filter(({ id }) => isNamed(model, id));
   if (model !== undefined && models.length === 0) {
     const hint = 'Without --model, "llm-client models" lists all.';
     throw new ModelNotFoundError(`Model "${model}" is not among those listed.`, { model, hint });
   }
   if (options.json) return io.stdout.write(`${JSON.stringify(models, undefined, 2)}\n`);
-  if (io.stdout.isTTY) return io.stdout.write(await table(models, options, io));
-  await io.stdout.write(models.map(tabbedLine).join(""));
+  if (!io.stdout.isTTY) return io.stdout.write(tabbedLines(models.map(cellsForPrograms)));
+  await io.stdout.write(await tableOf(models, options, io));
 }
 
-function tabbedLine(model: ModelInfo): string {
-  const { id, provider, size, quantization, contextLength, family, description } = model;
-  const cells = [id, provider, size, quantization, contextLength, family, description];
-  return `${cells.map(cellText).join("\t")}\n`;
+/** Ollama adds a tag where none is given. */
+function isNamed(name: string, id: string): boolean {
+  return id === name || id === `${name}:latest`;
 }
 
-/** Names come from folders, which may hold anything, also what would steer a terminal. */
-function cellText(value: string | number | undefined): string {
-  return String(value ?? "").replace(/[\s\p{Cc}]+/gu, " ");
+function cellsForPrograms(model: ModelInfo): Cell[] {
+  const { id, provider, size, quantization, contextLength, family, description, loaded } = model;
+  const state = loaded ? "loaded" : "";
+  return [id, provider, size, quantization, contextLength, family, description, state];
 }
 
-async function table(models: ModelInfo[], { verbose }: CommonOptions, { stdout }: Io) {
-  const { default: Table } = await import("cli-table3");
-  const head = ["model", "size", "quantization", "context", "architecture", "note"];
-  if (verbose) head.push("folder");
-  const result = new Table({
-    head: head.map((title) => stdout.bold(title)),
-    chars: NO_LINES,
-    style: { head: [], border: [], "padding-left": 0, "padding-right": 2 },
-  });
-  for (const model of models) {
-    const { id, size, quantization, contextLength, family, description, path } = model;
-    const cells = [id, formatBytes(size), quantization, contextLength, family, description];
-    if (verbose) cells.push(path);
-    result.push(cells.map(cellText));
-  }
-  return `${result.toString().replace(/ +$/gm, "")}\n`;
+function tableOf(
+  models: ModelInfo[],
+  { sources, verbose }: CommonOptions,
+  { stdout }: Io,
+): Promise<string> {
+  const isOfOne = models.every(({ provider }) => provider === sources.flags.provider);
+  const columns: [string, (model: ModelInfo) => Cell][] = [
+    ["model", ({ id }) => id],
+    ["provider", ({ provider }) => provider],
+    ["size", ({ size }) => formatBytes(size)],
+    ["quantization", ({ quantization }) => quantization],
+    ["context", ({ contextLength }) => contextLength],
+    ["architecture", ({ family }) => family],
+    ["loaded", ({ loaded }) => (loaded ? "yes" : "")],
+    ["note", ({ description }) => description],
+    ["folder", ({ path }) => path],
+  ];
+  const shown = columns.filter(
+    ([title]) => (title !== "provider" || !isOfOne) && (title !== "folder" || verbose),
+  );
+  const rows = models.map((model) => shown.map(([, cell]) => cell(model)));
+  return table(
+    shown.map(([title]) => title),
+    rows,
+    stdout,
+  );
 }
-
-const NO_LINES = Object.fromEntries(
-  [
-    ["top", "top-mid", "top-left", "top-right", "bottom", "bottom-mid", "bottom-left"],
-    ["bottom-right", "left", "left-mid", "mid", "mid-mid", "right", "right-mid", "middle"],
-  ]
-    .flat()
-    .map((part) => [part, ""]),
-);

@@ -5,7 +5,7 @@ import { EventQueue } from "./event-queue.js";
 import { tokenLogprob } from "./logprobs.js";
 import type { LoadedModel } from "./model.js";
 import type { NativeSampling, NativeStats, NativeTokenBatch } from "./native-types.js";
-import { StopMatcher } from "./stop.js";
+import { StopMatcher } from "../stop.js";
 
 /** What to generate from a loaded model. */
 export interface GenerationJob {

@@ -4,7 +4,7 @@ import { homedir } from "node:os";
 import { basename, isAbsolute, join, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ConfigurationError, ModelLoadError, ModelNotFoundError } from "../errors.js";
-import { nearestName } from "./nearest-name.js";
+import { nearestName } from "../nearest-name.js";
 
 /** A model's folder and the name that finds it again. */
 export interface FoundModel {
@@ -213,7 +213,8 @@ async function existingFolder(path: string, name: string): Promise<string> {
   });
 }
 
-function looksLikePath(name: string): boolean {
+/** Whether a name can only be the path of a folder. */
+export function looksLikePath(name: string): boolean {
   return (
     isAbsolute(name) ||
     /^(?:\.{1,2}|~)(?:[/\\]|$)/.test(name) ||

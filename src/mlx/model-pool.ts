@@ -54,6 +54,12 @@ export class ModelPool {
     }
   }
 
+  /** Frees the model of a folder as soon as nobody uses it any more. */
+  release(folder: string): void {
+    if (this.#newest === folder) this.#newest = undefined;
+    this.#freeIdle();
+  }
+
   /** Frees all models and ends all loading. */
   close(): void {
     this.#closed = true;

@@ -35,7 +35,7 @@ const require = createRequire(import.meta.url);
 const packageFolder = fileURLToPath(new URL("../../", import.meta.url));
 const supported = ["darwin-arm64", "linux-x64", "linux-arm64"];
 const useAnotherProvider =
-  "MLX runs on Apple silicon Macs and on Linux; other providers come with a later version.";
+  "MLX runs on Apple silicon Macs and on Linux; providers ollama and lmstudio run everywhere.";
 
 let result: Result | undefined;
 

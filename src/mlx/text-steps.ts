@@ -1,4 +1,4 @@
-import { unfinishedLength } from "./stop.js";
+import { unfinishedLength } from "../stop.js";
 
 /** One change to a text that arrives in pieces; the pieces and the flush together are the changed text. */
 export interface TextStep {

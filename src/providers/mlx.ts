@@ -2,17 +2,21 @@ import { resolve } from "node:path";
 import { abortedBy, untilAborted } from "../abort.js";
 import type { LLMError } from "../errors.js";
 import { generateText, type GenerationOutcome } from "../mlx/generation.js";
-import { findModel, listLocalModels } from "../mlx/model-files.js";
-import { DEMO, expandHome, type ModelSearch } from "../mlx/model-places.js";
-import { loadModel } from "../mlx/model.js";
+import { findModel, listLocalModels, readModelFiles } from "../mlx/model-files.js";
+import { DEMO, expandHome, looksLikePath, type ModelSearch } from "../mlx/model-places.js";
 import { type ModelLease, ModelPool } from "../mlx/model-pool.js";
 import { loadNative, nativeAvailability } from "../mlx/native.js";
 import { generationError } from "../mlx/native-errors.js";
-import { buildPrompt } from "../mlx/prompt.js";
 import { toNativeSampling } from "../mlx/sampling.js";
 import type { CheckedRequest } from "../request.js";
 import type { ModelInfo, ProviderHealth, Timings, Usage } from "../types.js";
-import type { CallContext, OptionalFeature, Provider, ProviderEvent } from "./provider.js";
+import type {
+  CallContext,
+  OptionalFeature,
+  Provider,
+  ProviderEvent,
+  QueryContext,
+} from "./provider.js";
 
 /** Replies of fewer tokens tell nothing about the speed. */
 const FEWEST_TIMED = 8;
@@ -36,7 +40,11 @@ export class MlxProvider implements Provider {
   readonly defaultModel: string;
   readonly #isModelNamed: boolean;
   readonly #search: ModelSearch;
-  readonly #pool = new ModelPool((folder, signal) => loadModel(folder, loadNative(), signal));
+  readonly #pool = new ModelPool(async (folder, signal) => {
+    // Tokenizers and templates take a while to load, and who asks servers never needs them.
+    const { loadModel } = await import("../mlx/model.js");
+    return loadModel(folder, loadNative(), signal);
+  });
 
   /** `model` is for requests that name none; `folder` is a model, or holds models. */
   constructor({ model, folder }: { model?: string; folder?: string } = {}) {
@@ -46,7 +54,20 @@ export class MlxProvider implements Provider {
     this.#search = { folders: path === undefined ? [] : [path] };
   }
 
-  async *stream(request: CheckedRequest, context: CallContext): AsyncGenerator<ProviderEvent> {
+  isMeantBy(model: string | undefined): boolean {
+    if (model === undefined) return this.#search.folders?.length === 1;
+    return model === DEMO || looksLikePath(model);
+  }
+
+  unavailableBecause(): string | undefined {
+    const availability = nativeAvailability();
+    return availability.ok ? undefined : availability.message;
+  }
+
+  async *stream(
+    request: CheckedRequest,
+    context: CallContext,
+  ): AsyncGenerator<readonly ProviderEvent[]> {
     try {
       yield* this.#generate(request, context);
     } catch (error) {
@@ -64,6 +85,23 @@ export class MlxProvider implements Provider {
 
   isLoaded({ path }: ModelInfo): boolean {
     return path !== undefined && this.#pool.isLoaded(path);
+  }
+
+  async contextLength(model?: string): Promise<number | undefined> {
+    const folder = await findModel(model ?? this.defaultModel, this.#search);
+    return (await readModelFiles(folder)).contextLength;
+  }
+
+  async loadModel(model: string | undefined, { signal }: QueryContext): Promise<void> {
+    try {
+      (await this.#acquire(model ?? this.defaultModel, signal)).release();
+    } catch (error) {
+      throw signal.aborted ? abortedBy(signal) : generationError(error);
+    }
+  }
+
+  async unloadModel(model?: string): Promise<void> {
+    this.#pool.release(await findModel(model ?? this.defaultModel, this.#search));
   }
 
   async health({ signal }: { signal: AbortSignal }): Promise<ProviderHealth> {
@@ -86,26 +124,28 @@ export class MlxProvider implements Provider {
   async *#generate(
     request: CheckedRequest,
     { signal, startedAt }: CallContext,
-  ): AsyncGenerator<ProviderEvent> {
+  ): AsyncGenerator<readonly ProviderEvent[]> {
     const name = request.model ?? this.defaultModel;
     const lease = await this.#acquire(name, signal);
     try {
       const { model } = lease;
+      const { buildPrompt } = await import("../mlx/prompt.js");
       const { tokens, maxTokens, warnings } = await buildPrompt(model, request, signal);
       if (name === DEMO && request.model === undefined && !this.#isModelNamed) {
         warnings.push(`no model was named, so the small model "${DEMO}" answers`);
       }
       const sampling = toNativeSampling(request, model, maxTokens);
-      yield { type: "start", model: name, warnings };
+      yield [{ type: "start", model: name, warnings }];
       const job = { tokens, sampling, stops: request.stop, signal };
-      const outcome = yield* generateText(model, job);
-      yield {
-        type: "finish",
+      const outcome = yield* inBatches(generateText(model, job));
+      const finish = {
+        type: "finish" as const,
         finishReason: outcome.finishReason,
         usage: usageOf(outcome),
         timings: timingsOf(outcome, startedAt),
         logprobs: sampling.logprobs ? outcome.logprobs : undefined,
       };
+      yield [finish];
     } finally {
       lease.release();
     }
@@ -133,6 +173,17 @@ export class MlxProvider implements Provider {
     } catch (error) {
       return signal.aborted ? abortedBy(signal) : generationError(error);
     }
+  }
+}
+
+/** The engine's queue has joined what came together. */
+async function* inBatches<Event, Outcome>(
+  events: AsyncGenerator<Event, Outcome>,
+): AsyncGenerator<Event[], Outcome> {
+  for (;;) {
+    const { value, done } = await events.next();
+    if (done) return value;
+    yield [value];
   }
 }
 

@@ -2,10 +2,12 @@ import { ValidationError } from "../errors.js";
 import type { CheckedRequest } from "../request.js";
 import type {
   Attempt,
+  EmbeddingResponse,
   LLMResponse,
   ModelInfo,
   ProviderHealth,
   ProviderName,
+  PullProgress,
   StreamEvent,
 } from "../types.js";
 
@@ -13,6 +15,7 @@ import type {
 export type OptionalFeature =
   | "images"
   | "tools"
+  | "toolChoice"
   | "responseFormat"
   | "reasoning"
   | "stop"
@@ -34,35 +37,89 @@ export interface CallContext {
   responseId: string;
   /** `performance.now()` at the start of the call. */
   startedAt: number;
+  /** Told how far the call has come, for the record of attempts. */
+  onProgress?(progress: Pick<Attempt, "phase" | "status" | "serverRequestId">): void;
 }
 
-/** What a provider delivers; whatever else a `StreamEvent` has is filled in by `runAttempt`. */
+/** What a provider delivers; whatever else a `StreamEvent` has is filled in by the layers above. */
 export type ProviderEvent =
   | { type: "start"; model: string; warnings: string[] }
   | Exclude<StreamEvent, { type: "start" | "finish" }>
-  | ({ type: "finish" } & Pick<LLMResponse, "finishReason" | "usage" | "timings" | "logprobs">);
+  | ({ type: "finish" } & Pick<LLMResponse, "finishReason" | "usage" | "timings" | "logprobs"> & {
+        /** What turned out only during the reply. */
+        warnings?: string[];
+      });
+
+/** A question about models, outside of any request. */
+export interface QueryContext {
+  signal: AbortSignal;
+}
 
 /** One way to run models. Providers only stream; whole replies are collected above them. */
 export interface Provider {
   readonly name: ProviderName;
+  /** Address or folder that it uses. */
+  readonly url?: string;
   /** The model for requests that name none, where that is known before asking. */
   readonly defaultModel?: string;
-  /** What a call does before its start event. */
+  /** What a call does first. */
   readonly firstPhase: Attempt["phase"];
   /** What it honours; of anything else a request is freed or refused before `stream` sees it. */
   readonly capabilities: ReadonlySet<OptionalFeature>;
+  /** Why it cannot work on this machine; undefined where it can. Asked before anything else. */
+  unavailableBecause?(): string | undefined;
+  /** True for a model that no other provider can know; undefined is a request that names none. */
+  isMeantBy?(model: string | undefined): boolean;
+  /** True where a reply may pause for as long as its beginning takes, without being broken. */
+  mayPause?(request: CheckedRequest): boolean;
   /**
-   * Delivers one start event, then content, then one finish event. Leaving the loop or aborting
-   * ends the work.
+   * Delivers one start event, then content, then one finish event, in batches: what came together
+   * is delivered together. Leaving the loop or aborting ends the work.
    */
-  stream(request: CheckedRequest, context: CallContext): AsyncIterable<ProviderEvent>;
-  listModels(options: { signal: AbortSignal }): Promise<ModelInfo[]>;
+  stream(request: CheckedRequest, context: CallContext): AsyncIterable<readonly ProviderEvent[]>;
+  listModels(context: QueryContext): Promise<ModelInfo[]>;
   /** Whether a listed model is in memory now, where that can be told without asking anybody. */
   isLoaded?(model: ModelInfo): boolean;
+  /** Tokens that the model has room for; undefined where that is not known. */
+  contextLength?(model: string | undefined, context: QueryContext): Promise<number | undefined>;
   /** Reports what is wrong instead of throwing. */
-  health(options: { signal: AbortSignal }): Promise<ProviderHealth>;
+  health(context: QueryContext): Promise<ProviderHealth>;
+  /** Brings the model into memory. */
+  loadModel?(model: string | undefined, context: QueryContext): Promise<void>;
+  /** Frees the memory that the model takes. */
+  unloadModel?(model: string | undefined, context: QueryContext): Promise<void>;
+  /** Downloads a model. */
+  pullModel?(model: string, context: QueryContext): AsyncIterable<PullProgress>;
+  /** One vector for each text. */
+  embed?(
+    texts: string[],
+    model: string | undefined,
+    context: QueryContext,
+  ): Promise<EmbeddingResponse>;
   /** Ends all work and frees everything; it may be called twice. */
   close(): Promise<void>;
+}
+
+/** Adds an event to a batch; text that came together becomes one event. */
+export function addEvent(batch: ProviderEvent[], event: ProviderEvent): void {
+  const last = batch.at(-1);
+  if (event.type === "text" && last?.type === "text") last.text += event.text;
+  else if (event.type === "reasoning" && last?.type === "reasoning") last.text += event.text;
+  else batch.push(event);
+}
+
+/** The events of what came together, even if it ends with an error: what came before is part of the reply. */
+export function* deliver(
+  fill: (batch: ProviderEvent[]) => void,
+): Generator<readonly ProviderEvent[]> {
+  const batch: ProviderEvent[] = [];
+  try {
+    fill(batch);
+  } catch (error) {
+    yield batch;
+    throw error;
+  }
+  yield batch;
 }
 
 /** Options that shape the reply a little; a provider without them still gives a useful one. */
@@ -99,7 +156,8 @@ function featuresOf(request: CheckedRequest): OptionalFeature[] {
     images: request.messages.some(
       ({ content }) => typeof content !== "string" && content.some(({ type }) => type === "image"),
     ),
-    tools: (tools?.length ?? 0) > 0 || (toolChoice !== undefined && toolChoice !== "none"),
+    tools: (tools?.length ?? 0) > 0,
+    toolChoice: toolChoice === "required" || typeof toolChoice === "object",
     responseFormat: responseFormat !== undefined && responseFormat.type !== "text",
     reasoning: reasoning !== undefined,
     stop: request.stop.length > 0,

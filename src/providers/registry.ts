@@ -1,13 +1,23 @@
-import type { Settings } from "../config.js";
+import { ConfigurationError } from "../errors.js";
+import type { LegSettings } from "../config/settings.js";
+import { LmStudioProvider } from "./lmstudio.js";
 import { MlxProvider } from "./mlx.js";
+import { OllamaProvider } from "./ollama.js";
+import { OpenAiCompatibleProvider } from "./openai-compatible.js";
 import type { Provider } from "./provider.js";
 
-const FACTORIES: Partial<Record<Settings["provider"], (settings: Settings) => Provider>> = {
-  mlx: ({ model, baseUrl }) => new MlxProvider({ model, folder: baseUrl }),
-};
+/** The provider that settings ask for. */
+export function createProvider(settings: LegSettings): Provider {
+  const { provider, model, baseUrl } = settings;
+  if (provider === "mlx" && !isAddress(baseUrl)) return new MlxProvider({ model, folder: baseUrl });
+  if (baseUrl === undefined) throw new ConfigurationError(`Provider ${provider} has no baseUrl.`);
+  const server = { ...settings, baseUrl };
+  if (provider === "lmstudio") return new LmStudioProvider(server);
+  // Ollama's own API tells more, so its OpenAI-compatible one is used only if it is asked for.
+  const isOpenAi = provider === "mlx" || /\/v1$/.test(baseUrl);
+  return isOpenAi ? new OpenAiCompatibleProvider(provider, server) : new OllamaProvider(server);
+}
 
-/** The provider that a configuration asks for. */
-export function createProvider(settings: Settings): Provider {
-  // `resolveConfig` lets only those pass that are here.
-  return FACTORIES[settings.provider]!(settings);
+function isAddress(baseUrl: string | undefined): boolean {
+  return /^https?:/i.test(baseUrl ?? "");
 }

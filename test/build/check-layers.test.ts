@@ -46,6 +46,21 @@ test.each([
     'import { x } from "../providers/mlx.js";',
     "src/mlx/ may not know providers",
   ],
+  [
+    "src/openai/chat-chunks.ts",
+    'import { x } from "../chain/attempt.js";',
+    "src/openai/ may not know providers",
+  ],
+  [
+    "src/http/ndjson.ts",
+    'import { x } from "../ollama/host.js";',
+    "src/http/ may not know any provider",
+  ],
+  [
+    "src/chain/retry.ts",
+    'import { x } from "../http/http-client.js";',
+    "the chain may not know how providers work",
+  ],
 ])("finds what is wrong in %s with: %s", (path, line, says) => {
   const { status, stderr } = check(path, line);
   expect(stderr).toContain(`${path}:2: `);

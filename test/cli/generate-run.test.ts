@@ -101,7 +101,7 @@ describeNative("generate", () => {
     expect(usage.stderr).toBe(`${CUT}usage: 6 prompt tokens, 12 completion tokens, 18 in total\n`);
     const { stderr } = await generate(["-v", "Hello"]);
     expect(stderr).toMatch(
-      /model: .* \(mlx\), finished by length\ntime: \d+ ms, .*tokens\/s\nattempt 1: mlx/,
+      /model: .* \(mlx\), finished by length\ntime: \d+ ms, .*tokens\/s\nattempt 1 \(leg \d\): mlx/,
     );
   });
 
@@ -161,7 +161,7 @@ describeNative("bad input", () => {
   }
 
   test("an unknown model", async () => {
-    const result = await run(["generate", "-m", "org/missing", "Hello"]);
+    const result = await run(["generate", "-m", "mlx:org/missing", "Hello"]);
     expectRefusal(result, 5, 'Model "org/missing" was not found', join(home, ".lmstudio/models"));
   });
 
@@ -320,20 +320,22 @@ describeNative("interruption", () => {
 
 describeNative("health", () => {
   test("a usable model ends with 0 and tells version and device", async () => {
-    const { code, stdout, stderr } = await run(["health", "-m", model]);
+    const { code, stdout, stderr } = await run(["health", "-p", "mlx", "-m", model]);
     expect([code, stderr]).toEqual([0, ""]);
-    expect(stdout).toMatch(/^mlx: ready\n {2}version: \d+\.\d+\.\d+\n {2}device: (cpu|gpu) \(/);
+    expect(stdout).toMatch(
+      /^mlx: ready\n {2}reachable: yes\n {2}version: \d+\.\d+\.\d+\n {2}device: (cpu|gpu) \(/,
+    );
   });
 
   test("a missing model ends with 5 and tells why", async () => {
-    const { code, stdout } = await run(["health", "-m", "org/missing"]);
+    const { code, stdout } = await run(["health", "-m", "mlx:org/missing"]);
     expect(code).toBe(5);
     expect(stdout).toContain("mlx: not usable");
     expect(stdout).toContain('reason: Model "org/missing" was not found');
   });
 
   test("--json prints the report", async () => {
-    const { stdout } = await run(["health", "--json", "-m", model]);
+    const { stdout } = await run(["health", "--json", "-p", "mlx", "-m", model]);
     expect(JSON.parse(stdout)).toMatchObject({ healthy: true, providers: [{ provider: "mlx" }] });
   });
 });

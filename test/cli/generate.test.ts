@@ -1,18 +1,42 @@
 import { generateCommand, type GenerateOptions, runGenerate } from "../../src/cli/generate.js";
-import type { LLMConfig, LLMRequest, LLMResponse, StreamEvent } from "../../src/index.js";
+import type {
+  ConfigSources,
+  LLMConfig,
+  LLMRequest,
+  LLMResponse,
+  StreamEvent,
+} from "../../src/index.js";
 import { FakeIo } from "../helpers/fake-io.js";
 import { parseCommand } from "../helpers/parse-command.js";
 
-const mockCalls: { config: LLMConfig; request: LLMRequest; closed: boolean }[] = [];
+const mockCalls: { sources: ConfigSources; request: LLMRequest; closed: boolean }[] = [];
 let mockEvents: () => AsyncGenerator<StreamEvent>;
 
 jest.mock("../../src/index.js", () => ({
   LLMClient: class {
-    constructor(readonly config: LLMConfig) {}
+    constructor(
+      _config: LLMConfig,
+      readonly sources: ConfigSources,
+    ) {}
     stream(request: LLMRequest) {
-      mockCalls.push({ config: this.config, request, closed: false });
-      return mockEvents();
+      mockCalls.push({ sources: this.sources, request, closed: false });
+      const events = mockEvents();
+      let end: (response: LLMResponse) => void;
+      const response = new Promise<LLMResponse>((resolve) => (end = resolve));
+      async function* read() {
+        for await (const event of events) {
+          if (event.type === "finish") end(event.response);
+          yield event;
+        }
+      }
+      return Object.assign(read(), { response });
     }
+    async generate(request: LLMRequest) {
+      const stream = this.stream(request);
+      for await (const _event of stream);
+      return stream.response;
+    }
+    async close() {}
     async [Symbol.asyncDispose]() {
       mockCalls.at(-1)!.closed = true;
     }
@@ -50,13 +74,15 @@ async function* events(...texts: string[]): AsyncGenerator<StreamEvent> {
 }
 
 const options = (fields: Partial<GenerateOptions> = {}): GenerateOptions => ({
-  config: { model: "demo" },
+  sources: { flags: { model: "demo" } },
   json: false,
   verbose: false,
   words: ["Hello"],
+  images: [],
   request: {},
   stream: true,
   usage: false,
+  hideReasoning: false,
   ...fields,
 });
 
@@ -69,19 +95,36 @@ const parse = (args: string[]) => parseCommand<GenerateOptions>(generateCommand,
 
 describe("flags", () => {
   test.each<[string[], Partial<GenerateOptions>]>([
-    [[], { words: [], stream: true, usage: false, json: false, verbose: false, config: {} }],
+    [
+      [],
+      {
+        words: [],
+        stream: true,
+        usage: false,
+        json: false,
+        verbose: false,
+        sources: { flags: {} },
+      },
+    ],
     [["Tell", "me"], { words: ["Tell", "me"] }],
     [["-"], { words: ["-"] }],
     [["--", "-v"], { words: ["-v"], verbose: false }],
     [
       ["-p", "mlx", "-u", "./models", "-m", "tiny"],
-      { config: { provider: "mlx", baseUrl: "./models", model: "tiny" } },
+      { sources: { flags: { provider: "mlx", baseUrl: "./models", model: "tiny" } } },
     ],
-    [["--timeout", "2.5", "-v", "--json"], { config: { timeout: 2.5 }, verbose: true, json: true }],
-    [["-m", "mlx:org/tiny"], { config: { provider: "mlx", model: "org/tiny" } }],
-    [["-m", "ollama:qwen3:0.6b"], { config: { provider: "ollama", model: "qwen3:0.6b" } }],
-    [["-m", "qwen3:0.6b"], { config: { model: "qwen3:0.6b" } }],
-    [["-p", "auto", "-m", "mlx:demo"], { config: { provider: "mlx", model: "demo" } }],
+    [
+      ["--timeout", "2.5", "-v", "--json"],
+      { sources: { flags: { timeout: 2.5 } }, verbose: true, json: true },
+    ],
+    [["-m", "mlx:org/tiny"], { sources: { flags: { provider: "mlx", model: "org/tiny" } } }],
+    [
+      ["-m", "ollama:qwen3:0.6b"],
+      { sources: { flags: { provider: "ollama", model: "qwen3:0.6b" } } },
+    ],
+    [["-m", "qwen3:0.6b"], { sources: { flags: { model: "qwen3:0.6b" } } }],
+    [["--config", "mine.json"], { sources: { flags: {}, configFile: "mine.json" } }],
+    [["-p", "auto", "-m", "mlx:demo"], { sources: { flags: { provider: "mlx", model: "demo" } } }],
     [["-t", "0"], { request: { temperature: 0 } }],
     [["--temperature", "2", "--max-tokens", "7"], { request: { temperature: 2, maxTokens: 7 } }],
     [["--seed", "0", "--top-p", "1", "--top-k", "0"], { request: { seed: 0, topP: 1, topK: 0 } }],
@@ -94,11 +137,28 @@ describe("flags", () => {
       ["--presence-penalty", "-2", "--frequency-penalty", "2"],
       { request: { presencePenalty: -2, frequencyPenalty: 2 } },
     ],
-    [["--raw"], { request: { providerOptions: { mlx: { raw: true } } } }],
     [
-      ["--xtc-probability", "0.5", "--xtc-threshold", "0.1"],
-      { request: { providerOptions: { mlx: { xtcProbability: 0.5, xtcThreshold: 0.1 } } } },
+      ["--raw"],
+      {
+        sources: { flags: { provider: "mlx" } },
+        request: { providerOptions: { mlx: { raw: true } } },
+      },
     ],
+    [
+      ["-p", "auto", "--xtc-probability", "0.5", "--xtc-threshold", "0.1"],
+      {
+        sources: { flags: { provider: "mlx" } },
+        request: { providerOptions: { mlx: { xtcProbability: 0.5, xtcThreshold: 0.1 } } },
+      },
+    ],
+    [["--reasoning", "on"], { request: { reasoning: true } }],
+    [
+      ["--reasoning", "off", "--hide-reasoning"],
+      { request: { reasoning: false }, hideReasoning: true },
+    ],
+    [["--reasoning", "high"], { request: { reasoning: "high" } }],
+    [["--image", "a.png", "--image", "b.jpg"], { images: ["a.png", "b.jpg"], request: {} }],
+    [["--schema", "person.json"], { schema: "person.json", request: {} }],
     [["--json", "--top-logprobs", "3"], { request: { topLogprobs: 3 } }],
     [["--json", "--logprobs"], { request: { logprobs: true } }],
     [["--system", "Be brief."], { system: "Be brief.", request: {} }],
@@ -107,7 +167,7 @@ describe("flags", () => {
     const { options: parsed, refusal } = await parse(args);
     expect(refusal).toBe("");
     expect(parsed).toMatchObject(expected);
-    if (expected.config) expect(parsed?.config).toEqual(expected.config);
+    if (expected.sources) expect(parsed?.sources).toEqual(expected.sources);
     if (expected.request) expect(parsed?.request).toEqual(expected.request);
   });
 
@@ -135,6 +195,13 @@ describe("flags", () => {
     [["--logprobs"], "need --json"],
     [["-p", "gpt"], "Allowed choices are mlx, ollama, lmstudio, auto."],
     [["-p", "ollama", "-m", "mlx:demo"], "name two providers"],
+    [["-p", "ollama", "--raw"], "error: --raw: only mlx can do that, not ollama"],
+    [
+      ["-m", "lmstudio:x", "--xtc-threshold", "0.1"],
+      "error: --xtc-threshold: only mlx can do that, not lmstudio",
+    ],
+    [["--reasoning", "much"], "Allowed choices are on, off, low, medium, high."],
+    [["--image", ""], "--image must not be empty."],
     [["--raw", "--system", "x"], "cannot be used with option '--system <text>'"],
     [["--temprature", "1"], "unknown option '--temprature'\n(Did you mean --temperature?)"],
   ])("%j is refused", async (args, reason) => {
@@ -177,6 +244,12 @@ describe("prompt", () => {
       { role: "user", content: "Hello" },
     ]);
   });
+});
+
+test("the client is set up from the flags and the named file", async () => {
+  const sources = { flags: { model: "demo" }, configFile: "mine.json" };
+  await runGenerate(options({ sources }), new FakeIo());
+  expect(mockCalls[0]?.sources).toEqual(sources);
 });
 
 describe("output", () => {
@@ -227,7 +300,62 @@ describe("output", () => {
     const io = new FakeIo();
     await runGenerate(options(), io);
     expect(io.stdout.text).toBe("Yes.\n");
-    expect(io.stderr.text).toBe("Hmm.warning: seed was ignored\n");
+    expect(io.stderr.text).toBe("Hmm.\nwarning: seed was ignored\n");
+  });
+
+  test("--hide-reasoning does not print it", async () => {
+    mockEvents = async function* () {
+      yield { type: "reasoning", text: "Hmm." };
+      yield { type: "text", text: "Yes." };
+      yield { type: "finish", response: response({ content: "Yes.", reasoning: "Hmm." }) };
+    };
+    for (const stream of [true, false]) {
+      const io = new FakeIo();
+      await runGenerate(options({ hideReasoning: true, stream }), io);
+      expect([io.stdout.text, io.stderr.text]).toEqual(["Yes.\n", ""]);
+    }
+  });
+
+  test("without streaming, reasoning comes before the content", async () => {
+    mockEvents = async function* () {
+      yield { type: "finish", response: response({ content: "Yes.", reasoning: "Hmm." }) };
+    };
+    const io = new FakeIo();
+    await runGenerate(options({ stream: false }), io);
+    expect([io.stdout.text, io.stderr.text]).toEqual(["Yes.\n", "Hmm.\n"]);
+  });
+
+  test("a warning is told once, though start and response have it", async () => {
+    mockEvents = async function* () {
+      const { value: start } = await events().next();
+      yield { ...start, warnings: ["the first"] };
+      yield { type: "text", text: "Yes." };
+      yield { type: "finish", response: response({ warnings: ["the first", "the second"] }) };
+    };
+    const io = new FakeIo();
+    await runGenerate(options(), io);
+    expect(io.stderr.text).toBe("warning: the first\nwarning: the second\n");
+  });
+
+  test("a warning cannot steer the terminal", async () => {
+    mockEvents = async function* () {
+      yield { type: "finish", response: response({ warnings: ["a\x1b[2Jb\nc"] }) };
+    };
+    const io = new FakeIo();
+    await runGenerate(options(), io);
+    expect(io.stderr.text).toBe("warning: a [2Jb c\n");
+  });
+
+  test("what only mlx can do is told as lost where another provider answers", async () => {
+    mockEvents = async function* () {
+      yield { type: "finish", response: response({ provider: "ollama" }) };
+    };
+    const io = new FakeIo();
+    const request = { providerOptions: { mlx: { raw: true, xtcThreshold: 0.1 } } };
+    await runGenerate(options({ request, stream: false }), io);
+    expect(io.stderr.text).toBe(
+      "warning: --raw, --xtc-threshold had no effect: only mlx can do that, and ollama answers\n",
+    );
   });
 
   test("--usage tells the token counts", async () => {
@@ -244,7 +372,7 @@ describe("output", () => {
       "usage: 5 prompt tokens, 2 completion tokens, 7 in total\n" +
         "model: demo (mlx), finished by stop\n" +
         "time: 12 ms, 7.1 ms to the first token, 400 tokens/s\n" +
-        "attempt 1: mlx demo: ok, 12 ms\n",
+        "attempt 1 (leg 0): mlx demo: ok, 12 ms\n",
     );
   });
 

@@ -13,7 +13,7 @@ jest.mock("../../src/index.js", () => ({
   },
 }));
 
-const options: CommonOptions = { config: {}, json: false, verbose: false };
+const options: CommonOptions = { sources: { flags: {} }, json: false, verbose: false };
 
 beforeEach(() => {
   mockReport = {
@@ -34,7 +34,7 @@ beforeEach(() => {
 
 test("the model to check is chosen as for all commands", async () => {
   const { options: parsed } = await parseCommand<CommonOptions>(healthCommand, ["-m", "mlx:tiny"]);
-  expect(parsed?.config).toEqual({ provider: "mlx", model: "tiny" });
+  expect(parsed?.sources).toEqual({ flags: { provider: "mlx", model: "tiny" } });
 });
 
 test("a healthy provider is reported and ends with 0", async () => {
@@ -42,9 +42,48 @@ test("a healthy provider is reported and ends with 0", async () => {
   expect(await runHealth(options, io)).toBe(0);
   expect(io.stdout.text).toBe(
     "mlx: ready\n" +
+      "  reachable: yes\n" +
       "  version: 0.32.2\n" +
       "  device: gpu (Apple M4, 16.0 GB)\n" +
-      "  model: demo answered; checked in 42 ms\n",
+      "  model: demo\n" +
+      "  checked in: 42 ms\n",
+  );
+});
+
+test("everything that is known of a server is told", async () => {
+  const server = {
+    provider: "ollama",
+    healthy: true,
+    reachable: true,
+    authenticated: true,
+    url: "http://localhost:11434",
+    version: "0.17.4",
+    model: "tiny:latest",
+    modelPresent: true,
+    modelLoaded: false,
+    latencyMs: 3.2,
+    breaker: { state: "half-open", failures: 2, code: "connection_refused" },
+  } as const;
+  const refused = { ...server, healthy: false, authenticated: false, modelPresent: false };
+  mockReport = { healthy: true, providers: [server, { ...refused, breaker: undefined }] };
+  const io = new FakeIo();
+  await runHealth(options, io);
+  expect(io.stdout.text).toBe(
+    "ollama: ready\n" +
+      "  address: http://localhost:11434\n" +
+      "  reachable: yes\n" +
+      "  authenticated: yes\n" +
+      "  version: 0.17.4\n" +
+      "  model: tiny:latest, not loaded\n" +
+      "  breaker: half-open after 2 failures, the last one connection_refused\n" +
+      "  checked in: 3 ms\n" +
+      "ollama: not usable\n" +
+      "  address: http://localhost:11434\n" +
+      "  reachable: yes\n" +
+      "  authenticated: no\n" +
+      "  version: 0.17.4\n" +
+      "  model: tiny:latest, not there\n" +
+      "  checked in: 3 ms\n",
   );
 });
 
@@ -67,6 +106,8 @@ test("an unhealthy provider is reported with reason and hint and ends with 3", a
   expect(await runHealth(options, io)).toBe(3);
   expect(io.stdout.text).toBe(
     "mlx: not usable\n" +
+      "  reachable: no\n" +
+      "  checked in: 1 ms\n" +
       "  reason: There is no addon for this machine.\n" +
       "  hint: Run npm run build:native.\n",
   );

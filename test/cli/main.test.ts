@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { cp, mkdir, mkdtemp, readFile, rm, symlink } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
@@ -24,21 +24,27 @@ describe("help", () => {
     const { code, stdout, stderr } = await run(["--help"]);
     expect([code, stderr]).toEqual([0, ""]);
     const commands = [...stdout.matchAll(/^ {2}([a-z]+) /gm)].map(([, name]) => name);
-    expect(commands).toEqual(["generate", "models", "health", "help"]);
+    expect(commands).toEqual(["generate", "models", "health", "config", "completion", "help"]);
   });
 
-  test.each(["generate", "models", "health"])("%s shows its flags and examples", async (name) => {
-    const { code, stdout } = await run([name, "--help"]);
-    expect(code).toBe(0);
-    expect(stdout).toContain("--provider");
-    expect(stdout).toContain(`$ llm-client ${name}`);
-  });
+  test.each(["generate", "models", "health", "config", "completion"])(
+    "%s shows what it does, with examples",
+    async (name) => {
+      const { code, stdout } = await run(["help", name]);
+      expect(code).toBe(0);
+      expect(stdout).toContain(`Usage: llm-client ${name}`);
+      expect(stdout).toContain(`$ llm-client ${name}`);
+    },
+  );
 
-  test("--version prints the package's version", async () => {
-    const { code, stdout } = await run(["--version"]);
-    const { version } = require("../../package.json") as { version: string };
-    expect([code, stdout]).toEqual([0, `${version}\n`]);
-  });
+  test.each([["--version"], ["-V"], ["--version", "models"]])(
+    "%s prints the package's version",
+    async (...args) => {
+      const { code, stdout } = await run(args);
+      const { version } = require("../../package.json") as { version: string };
+      expect([code, stdout]).toEqual([0, `${version}\n`]);
+    },
+  );
 
   test("--help and --version load nothing of the library", async () => {
     const copy = join(home, "copy");
@@ -47,8 +53,11 @@ describe("help", () => {
     await cp(join(root, "package.json"), join(copy, "package.json"));
     await symlink(join(root, "node_modules"), join(copy, "node_modules"));
     const file = join(copy, "dist/cli/main.js");
-    const loadedLater = (await readFile(file, "utf8")).matchAll(/import\("(\.\/.+?)"\)/g);
-    for (const [, chunk] of loadedLater) await rm(join(dirname(file), chunk!), { force: true });
+    const files = await readdir(dirname(file));
+    for (const name of files.filter((name) => name.startsWith("chunk-"))) {
+      const path = join(dirname(file), name);
+      if (/class LLMClient|LLMClient=class/.test(await readFile(path, "utf8"))) await rm(path);
+    }
     for (const flag of ["--help", "--version"]) {
       expect(await run([flag], { file })).toMatchObject({ code: 0, stderr: "" });
     }
@@ -72,9 +81,12 @@ describe("wrong use ends with 2 and says why", () => {
       "argument '0' is invalid. --max-tokens must be a whole number, 1 or more.",
     ],
     [
-      ["generate", "-p", "ollama", "Hi"],
-      'Provider "ollama" is not available in this version (given directly).',
+      ["generate", "-u", "http://localhost:1", "Hi"],
+      'baseUrl is "http://localhost:1" (from --base-url), but no provider',
     ],
+    [["models", "--config", "nosuch.json"], "The configuration file nosuch.json does not exist."],
+    [["config"], "Usage: llm-client config"],
+    [["config", "lost"], "unknown command 'lost'"],
     [["models", "--no-such-flag"], "unknown option '--no-such-flag'"],
   ])("%j", async (args, message) => {
     const { code, stdout, stderr } = await run(args);
@@ -101,13 +113,13 @@ describe("wrong use ends with 2 and says why", () => {
 
 describe("models", () => {
   test("a pipe gets one line for each model, the demo first", async () => {
-    const { code, stdout, stderr } = await run(["models"]);
+    const { code, stdout, stderr } = await run(["models", "-p", "mlx"]);
     expect([code, stderr]).toEqual([0, ""]);
     expect(stdout).toMatch(/^demo\tmlx\t\d+\t\d-bit\t\d+\t\w+\t/);
   });
 
   test("--json prints one list", async () => {
-    const { code, stdout } = await run(["models", "--json"]);
+    const { code, stdout } = await run(["models", "-p", "mlx", "--json"]);
     expect(code).toBe(0);
     expect(JSON.parse(stdout)).toEqual([
       expect.objectContaining({ id: "demo", provider: "mlx", object: "model" }),
@@ -117,14 +129,20 @@ describe("models", () => {
   test("a folder without a model is told, not fatal", async () => {
     await mkdir(join(home, ".lmstudio/models/org/broken"), { recursive: true });
     await cp(join(root, "package.json"), join(home, ".lmstudio/models/org/broken/config.json"));
-    const { code, stdout } = await run(["models"]);
+    const { code, stdout } = await run(["models", "-p", "mlx"]);
     expect(code).toBe(0);
-    expect(stdout).toMatch(/\norg\/broken\tmlx\t.*\tBroken: .*"model_type" is missing\.\n$/);
+    expect(stdout).toMatch(/\norg\/broken\tmlx\t.*\tBroken: .*"model_type" is missing\.\t\n$/);
   });
 });
 
+test("config show tells where a setting comes from", async () => {
+  const { code, stdout, stderr } = await run(["config", "show", "--timeout", "5"]);
+  expect([code, stderr]).toEqual([0, ""]);
+  expect(stdout).toContain("timeout\t5\tfrom --timeout\n");
+});
+
 test("a reader that leaves early is no error", async () => {
-  const script = `"${process.execPath}" "${CLI}" models --json | head -c1; exit \${PIPESTATUS[0]}`;
+  const script = `"${process.execPath}" "${CLI}" models -p mlx --json | head -c1; exit \${PIPESTATUS[0]}`;
   const { stdout, stderr } = await promisify(execFile)("bash", ["-c", script], {
     env: { ...process.env, HOME: home },
   });

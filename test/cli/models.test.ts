@@ -16,6 +16,7 @@ const mockModels: ModelInfo[] = [
     family: "llama",
     path: "/models/tiny",
   },
+  { id: "tiny:latest", provider: "ollama", object: "model", size: 995_379, loaded: true },
   { id: "org/bad", provider: "mlx", object: "model", description: "Broken: no\tconfig.json." },
 ];
 
@@ -27,12 +28,15 @@ jest.mock("../../src/index.js", () => ({
   },
 }));
 
-const options: CommonOptions = { config: {}, json: false, verbose: false };
+const options: CommonOptions = { sources: { flags: {} }, json: false, verbose: false };
 
 test.each<[string[], Partial<CommonOptions>]>([
-  [[], { config: {}, json: false, verbose: false }],
+  [[], { sources: { flags: {} }, json: false, verbose: false }],
   [["--json", "-v"], { json: true, verbose: true }],
-  [["-p", "mlx", "-u", "./models"], { config: { provider: "mlx", baseUrl: "./models" } }],
+  [
+    ["-p", "mlx", "-u", "./models"],
+    { sources: { flags: { provider: "mlx", baseUrl: "./models" } } },
+  ],
 ])("%j", async (args, expected) => {
   const { options: parsed } = await parseCommand(modelsCommand, args);
   expect(parsed).toMatchObject(expected);
@@ -48,30 +52,45 @@ test("a pipe gets one line of tab-separated values per model", async () => {
   const io = new FakeIo();
   await runModels(options, io);
   expect(io.stdout.text).toBe(
-    "org/tiny\tmlx\t1530000\t4-bit\t512\tllama\t\n" +
-      "org/bad\tmlx\t\t\t\t\tBroken: no config.json.\n",
+    "org/tiny\tmlx\t1530000\t4-bit\t512\tllama\t\t\n" +
+      "tiny:latest\tollama\t995379\t\t\t\t\tloaded\n" +
+      "org/bad\tmlx\t\t\t\t\tBroken: no config.json.\t\n",
   );
 });
 
-test("--model lists that model alone", async () => {
+test.each(["tiny:latest", "tiny"])("--model %s lists that model alone", async (model) => {
   const io = new FakeIo();
-  await runModels({ ...options, config: { model: "org/bad" } }, io);
-  expect(io.stdout.text).toBe("org/bad\tmlx\t\t\t\t\tBroken: no config.json.\n");
+  await runModels({ ...options, sources: { flags: { model } } }, io);
+  expect(io.stdout.text).toBe("tiny:latest\tollama\t995379\t\t\t\t\tloaded\n");
 });
 
 test("a --model that is not there is refused", async () => {
-  const running = runModels({ ...options, config: { model: "nosuch" } }, new FakeIo());
+  const running = runModels({ ...options, sources: { flags: { model: "nosuch" } } }, new FakeIo());
   await expect(running).rejects.toMatchObject({ name: "ModelNotFoundError", model: "nosuch" });
 });
+
+/** The cells that are not empty. */
+const cellsOf = (table: string) =>
+  table.split("\n").map((line) => line.trim().replace(/ {2,}/g, "|"));
 
 test("a terminal gets a table with sizes for people", async () => {
   const io = new FakeIo({ isTTY: true });
   await runModels(options, io);
-  const lines = io.stdout.text.split("\n").map((line) => line.replace(/ {2,}/g, "|"));
-  expect(lines).toEqual([
-    "model|size|quantization|context|architecture|note",
-    "org/tiny|1.5 MB|4-bit|512|llama",
-    "org/bad|Broken: no config.json.",
+  expect(cellsOf(io.stdout.text)).toEqual([
+    "model|provider|size|quantization|context|architecture|loaded|note",
+    "org/tiny|mlx|1.5 MB|4-bit|512|llama",
+    "tiny:latest|ollama|995.4 kB|yes",
+    "org/bad|mlx|Broken: no config.json.",
+    "",
+  ]);
+});
+
+test("the table does not repeat the one provider that was named", async () => {
+  const io = new FakeIo({ isTTY: true });
+  await runModels({ ...options, sources: { flags: { provider: "ollama", model: "tiny" } } }, io);
+  expect(cellsOf(io.stdout.text)).toEqual([
+    "model|size|quantization|context|architecture|loaded|note",
+    "tiny:latest|995.4 kB|yes",
     "",
   ]);
 });

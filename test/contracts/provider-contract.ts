@@ -7,7 +7,12 @@ import {
   TimeoutError,
   ValidationError,
 } from "../../src/errors.js";
-import { runAttempt } from "../../src/attempt.js";
+import { Attempt } from "../../src/chain/attempt.js";
+import { Breakers } from "../../src/chain/breaker.js";
+import { systemClock } from "../../src/chain/clock.js";
+import { newLeg } from "../../src/chain/leg.js";
+import { Observer } from "../../src/chain/observer.js";
+import type { LegSettings } from "../../src/config/settings.js";
 import type { CallContext, OptionalFeature, Provider } from "../../src/providers/provider.js";
 import { checkRequest } from "../../src/request.js";
 import type { LLMRequest, LLMResponse, StreamEvent } from "../../src/types.js";
@@ -22,7 +27,23 @@ export interface ProviderContract {
   overlongPrompt?: string;
   /** What this provider cannot do, with the reason; its tests are skipped by name. */
   skip?: Partial<Record<"deterministic" | "concurrent" | "logprobs" | "seed" | "stop", string>>;
+  /** What the provider can do, but not with the model of these tests, with the reason. */
+  lacks?: Partial<Record<OptionalFeature, string>>;
 }
+
+/** Patient, and without retries: the suite asks the provider alone. */
+const LEG: LegSettings = {
+  provider: "mlx",
+  timeout: 30,
+  connectTimeout: 3,
+  firstTokenTimeout: 60,
+  verifySsl: true,
+  maxRetries: 0,
+  isAuto: false,
+  retryDelay: 1,
+  retryMaxDelay: 10,
+  retryExponentialBase: 2,
+};
 
 /** Requests that use exactly one feature. */
 const FEATURE_REQUESTS: Record<OptionalFeature, Partial<LLMRequest>> = {
@@ -30,6 +51,7 @@ const FEATURE_REQUESTS: Record<OptionalFeature, Partial<LLMRequest>> = {
     messages: [{ role: "user", content: [{ type: "image", image: "data:image/png;base64,AA==" }] }],
   },
   tools: { tools: [{ type: "function", function: { name: "look" } }] },
+  toolChoice: { toolChoice: "required" },
   responseFormat: { responseFormat: { type: "json_object" } },
   reasoning: { reasoning: true },
   stop: { stop: "\n" },
@@ -60,10 +82,9 @@ const PENALTIES: Partial<Record<OptionalFeature, Partial<LLMRequest>>> = {
 
 /** Describes what every provider must do; call it once in the tests of each. */
 export function describeProviderContract(contract: ProviderContract): void {
-  const { skip = {}, longRequest } = contract;
+  const { skip = {}, lacks = {}, longRequest } = contract;
   let provider: Provider;
-  const testUnless = (feature: keyof typeof skip) => (title: string, body: () => Promise<void>) => {
-    const reason = skip[feature];
+  const testUnless = (reason?: string) => (title: string, body: () => Promise<void>) => {
     if (reason === undefined) test(title, body);
     else test.skip(`${title} (not here: ${reason})`, body);
   };
@@ -110,20 +131,23 @@ export function describeProviderContract(contract: ProviderContract): void {
   });
 
   describe("options", () => {
-    testUnless("deterministic")("temperature 0 gives the same reply again", async () => {
+    testUnless(skip.deterministic)("temperature 0 gives the same reply again", async () => {
       const request = { ...longRequest, temperature: 0, maxTokens: 20 };
       const first = await run(request);
       expect((await run(request)).response.content).toBe(first.response.content);
     });
 
-    testUnless("seed")("the same seed gives the same reply, another seed another one", async () => {
-      const reply = async (seed: number) =>
-        (await run({ ...longRequest, temperature: 1.5, maxTokens: 20, seed })).response.content;
-      expect(await reply(7)).toBe(await reply(7));
-      expect(await reply(8)).not.toBe(await reply(7));
-    });
+    testUnless(skip.seed)(
+      "the same seed gives the same reply, another seed another one",
+      async () => {
+        const reply = async (seed: number) =>
+          (await run({ ...longRequest, temperature: 1.5, maxTokens: 20, seed })).response.content;
+        expect(await reply(7)).toBe(await reply(7));
+        expect(await reply(8)).not.toBe(await reply(7));
+      },
+    );
 
-    testUnless("stop")("a stop text ends the reply and is left out", async () => {
+    testUnless(skip.stop)("a stop text ends the reply and is left out", async () => {
       const request = { ...longRequest, temperature: 0, maxTokens: 30 };
       const { content } = (await run(request)).response;
       // From the middle of the reply, and most likely across a border of tokens.
@@ -133,7 +157,7 @@ export function describeProviderContract(contract: ProviderContract): void {
       expect(response.finishReason).toBe("stop");
     });
 
-    testUnless("deterministic")(
+    testUnless(skip.deterministic)(
       "options that narrow the choice to one token are greedy",
       async () => {
         const request = { ...longRequest, maxTokens: 20 };
@@ -146,7 +170,7 @@ export function describeProviderContract(contract: ProviderContract): void {
       },
     );
 
-    testUnless("deterministic")("penalties change the reply", async () => {
+    testUnless(skip.deterministic)("penalties change the reply", async () => {
       const request = { ...longRequest, temperature: 0, maxTokens: 60 };
       const plain = (await run(request)).response.content;
       for (const [feature, fields] of Object.entries(PENALTIES)) {
@@ -156,7 +180,7 @@ export function describeProviderContract(contract: ProviderContract): void {
       }
     });
 
-    testUnless("logprobs")("a bias of -100 bans a token", async () => {
+    testUnless(skip.logprobs)("a bias of -100 bans a token", async () => {
       if (!provider.capabilities.has("logitBias")) return;
       const request = { ...longRequest, temperature: 0, maxTokens: 1, logprobs: true };
       const firstToken = async (fields: Partial<LLMRequest>) =>
@@ -165,7 +189,7 @@ export function describeProviderContract(contract: ProviderContract): void {
       expect(await firstToken({ logitBias: { [favourite]: -100 } })).not.toBe(favourite);
     });
 
-    testUnless("logprobs")("logprobs come for each token, best alternatives first", async () => {
+    testUnless(skip.logprobs)("logprobs come for each token, best alternatives first", async () => {
       const request = { ...longRequest, temperature: 0, maxTokens: 6, topLogprobs: 3 };
       const { logprobs } = (await run(request)).response;
       expect(logprobs).toHaveLength(6);
@@ -178,11 +202,12 @@ export function describeProviderContract(contract: ProviderContract): void {
       }
     });
 
-    test.each(Object.entries(FEATURE_REQUESTS))(
-      "%s is honoured, refused by name, or left out with a warning",
-      async (feature, fields) => {
+    for (const [name, fields] of Object.entries(FEATURE_REQUESTS)) {
+      const feature = name as OptionalFeature;
+      const title = `${feature} is honoured, refused by name, or left out with a warning`;
+      testUnless(lacks[feature])(title, async () => {
         const request = { ...longRequest, maxTokens: 2, ...fields };
-        if (provider.capabilities.has(feature as OptionalFeature)) {
+        if (provider.capabilities.has(feature)) {
           expect((await run(request)).response.warnings).toEqual([]);
           return;
         }
@@ -194,8 +219,8 @@ export function describeProviderContract(contract: ProviderContract): void {
           const { response } = outcome as { response: LLMResponse };
           expect(response.warnings).toEqual([expect.stringContaining(feature)]);
         }
-      },
-    );
+      });
+    }
   });
 
   describe("aborting", () => {
@@ -252,7 +277,7 @@ export function describeProviderContract(contract: ProviderContract): void {
     expect((await run({ ...longRequest, maxTokens: 2 })).response.finishReason).toBe("length");
   });
 
-  testUnless("concurrent")("calls at the same time do not disturb each other", async () => {
+  testUnless(skip.concurrent)("calls at the same time do not disturb each other", async () => {
     const request = { ...longRequest, temperature: 0, maxTokens: 12 };
     const alone = (await run(request)).response.content;
     const together = await Promise.all(Array.from({ length: 8 }, () => run(request)));
@@ -303,12 +328,29 @@ export function describeProviderContract(contract: ProviderContract): void {
 }
 
 /** The events of a request as a client sees them. */
-export function streamOf(
+export async function* streamOf(
   provider: Provider,
   request: LLMRequest,
   context: CallContext = newContext(),
 ): AsyncGenerator<StreamEvent> {
-  return runAttempt(provider, checkRequest(request), context);
+  const leg = newLeg(0, provider, LEG, new Breakers(systemClock));
+  const left = new AbortController();
+  const reply = await new Attempt(leg).open({
+    request: checkRequest(request),
+    ...context,
+    signal: AbortSignal.any([context.signal, left.signal]),
+    wantsWhole: false,
+    warnings: [],
+    attempts: [],
+    observer: new Observer({}),
+    onEnd: () => {},
+  });
+  try {
+    for (let events = await reply.next(); events; events = await reply.next()) yield* events;
+  } finally {
+    left.abort();
+    await reply.next().catch(() => undefined);
+  }
 }
 
 /** Runs a whole request and gives back its events and response. */

@@ -10,7 +10,9 @@ export async function parseCommand<Options>(
   const command = create(async (parsed) => {
     options = parsed;
   });
-  command.exitOverride().configureOutput({ writeErr: (text) => (refusal += text) });
+  for (const each of [command, ...command.commands]) {
+    each.exitOverride().configureOutput({ writeErr: (text) => (refusal += text) });
+  }
   await command.parseAsync(args, { from: "user" }).catch(() => undefined);
   return { options, refusal };
 }

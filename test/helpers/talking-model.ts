@@ -11,7 +11,18 @@ const CHARACTERS =
 /** A tokenizer with one token for each character, as large as the fixture's vocabulary. */
 const TOKENIZER = {
   version: "1.0",
-  added_tokens: [{ id: 0, content: "<unk>", special: true }],
+  added_tokens: [
+    {
+      id: 0,
+      content: "<unk>",
+      special: true,
+      // Only mlx-lm insists on these.
+      single_word: false,
+      lstrip: false,
+      rstrip: false,
+      normalized: false,
+    },
+  ],
   normalizer: null,
   pre_tokenizer: null,
   post_processor: null,
@@ -36,6 +47,7 @@ export async function makeTalkingModel(
     "config.json": { ...original, ...config },
     "tokenizer.json": TOKENIZER,
     "tokenizer_config.json": {
+      tokenizer_class: "PreTrainedTokenizerFast",
       chat_template: "{% for message in messages %}{{ message.content }}\n{% endfor %}",
     },
   };

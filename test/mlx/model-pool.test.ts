@@ -134,3 +134,17 @@ describe("closing", () => {
     expect(shelf.log).toEqual([]);
   });
 });
+
+test("a released model is freed at once, or when its last user is done", async () => {
+  const { shelf, pool, acquire } = makePool();
+  (await acquire("idle")).release();
+  pool.release("idle");
+  expect(pool.isLoaded("idle")).toBe(false);
+  const lease = await acquire("used");
+  pool.release("used");
+  expect(pool.isLoaded("used")).toBe(true);
+  lease.release();
+  expect(pool.isLoaded("used")).toBe(false);
+  await pause(0);
+  expect(shelf.log).toContain("free used");
+});

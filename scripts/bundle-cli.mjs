@@ -1,0 +1,56 @@
+// Bundles the command line. A command is over soon, so what it loads is most of its time: only the
+// used parts of the libraries, small, and in files of which each command loads what it needs.
+import { chmodSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+
+/** Bundled CommonJS packages ask for Node's own modules by `require`. */
+const REQUIRE = [
+  'import { createRequire as makeRequire } from "node:module";',
+  "const require = makeRequire(import.meta.url);",
+].join("");
+
+/** Writes dist/cli/ from src/cli/. */
+export async function bundleCli() {
+  const { metafile } = await build({
+    entryPoints: ["src/cli/main.ts"],
+    outdir: "dist/cli",
+    chunkNames: "chunk-[hash]",
+    bundle: true,
+    splitting: true,
+    // It looks for files beside its own.
+    external: ["node-gyp-build"],
+    mainFields: ["module", "main"],
+    platform: "node",
+    target: "node20",
+    format: "esm",
+    banner: { js: REQUIRE },
+    // Names stay, for stack traces.
+    minifySyntax: true,
+    minifyWhitespace: true,
+    plugins: [{ name: "undici", setup: replaceUndici }],
+    metafile: true,
+    logLevel: "warning",
+  });
+  chmodSync("dist/cli/main.js", 0o755);
+  writeFileSync("dist/cli/licenses.txt", licensesOf(Object.keys(metafile.inputs)));
+}
+
+function replaceUndici(build) {
+  const path = fileURLToPath(new URL("undici-dispatchers.mjs", import.meta.url));
+  build.onResolve({ filter: /^undici$/ }, () => ({ path }));
+}
+
+/** What is bundled takes its licence along. */
+function licensesOf(files) {
+  const folders = files.flatMap(
+    (file) => file.match(/.*node_modules\/(@[^/]+\/)?[^/]+/)?.[0] ?? [],
+  );
+  const texts = [...new Set(folders)].sort().map((folder) => {
+    const name = readdirSync(folder).find((file) => /^licen[cs]e/i.test(file));
+    if (!name) throw new Error(`${folder} is bundled, but has no licence.`);
+    return `${folder.split("node_modules/").at(-1)}\n\n${readFileSync(join(folder, name), "utf8")}`;
+  });
+  return texts.join(`\n${"-".repeat(80)}\n\n`);
+}

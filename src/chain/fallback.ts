@@ -1,0 +1,147 @@
+import { AllProvidersFailedError, LLMError } from "../errors.js";
+import { Attempt } from "./attempt.js";
+import type { Clock } from "./clock.js";
+import { breakerOf, type Leg, nameLeg } from "./leg.js";
+import { isAdmitted, isFinal, mayFollow, planSteps, type Step } from "./plan.js";
+import { Retry } from "./retry.js";
+import type { Call, Reply, Route } from "./route.js";
+
+/** A step that failed. */
+interface Failure {
+  step: Step;
+  error: LLMError;
+}
+
+/** Asks one leg after the other until one answers. */
+export class Fallback implements Route {
+  readonly #legs: readonly Leg[];
+  readonly #clock: Clock;
+
+  constructor(legs: readonly Leg[], clock: Clock) {
+    this.#legs = legs;
+    this.#clock = clock;
+  }
+
+  async open(call: Call): Promise<Reply> {
+    const steps = planSteps(this.#legs, call.request.model);
+    const held = heldBack(steps);
+    const reasons = new Map(held);
+    const failures: Failure[] = [];
+    for (const [index, step] of steps.entries()) {
+      const reason = held.get(step) ?? (await reasonToSkip(step, failures, call));
+      if (reason !== undefined) {
+        reasons.set(step, reason);
+        skip(step, reason, call);
+        continue;
+      }
+      const last = failures.at(-1);
+      if (last) tellFallback(last, step, call);
+      const later = steps.slice(index + 1).filter((next) => !held.has(next));
+      try {
+        return await this.#routeOf(step, later, failures).open(withModel(call, step.model));
+      } catch (error) {
+        if (!LLMError.is(error) || call.signal.aborted || isFinal(error)) throw error;
+        failures.push({ step, error });
+      }
+    }
+    // What is held back has failed as well, before.
+    const [failure] = failures;
+    if (failure && failures.length === 1 && held.size === 0) {
+      throw failure.error.with({ attempts: [...call.attempts] });
+    }
+    throw summary(steps, failures, reasons, call);
+  }
+
+  #routeOf({ leg }: Step, later: Step[], failures: Failure[]): Route {
+    const canBeLeft = (error: LLMError) => {
+      const errors = [...failures.map((failure) => failure.error), error];
+      return later.some((next) => errors.every((each) => mayFollow(next, each)));
+    };
+    return new Retry(new Attempt(leg), { settings: leg.settings, clock: this.#clock, canBeLeft });
+  }
+}
+
+/** The legs that failed too often of late; where all did, trying is better than failing. */
+function heldBack(steps: Step[]): Map<Step, string> {
+  const held = steps.filter((step) => !isAdmitted(step));
+  const others = steps.filter((step) => !held.includes(step));
+  if (held.length === 0 || !others.some((step) => step.skippedBecause === undefined)) {
+    return new Map();
+  }
+  return new Map(held.map((step) => [step, step.skippedBecause ?? describeBreaker(step)]));
+}
+
+async function reasonToSkip(
+  step: Step,
+  failures: Failure[],
+  call: Call,
+): Promise<string | undefined> {
+  if (step.skippedBecause !== undefined) return step.skippedBecause;
+  const bar = failures.find(({ error }) => !mayFollow(step, error));
+  if (bar) {
+    return `it has no model of its own, and ${nameOf(bar.step)} failed with ${bar.error.code}`;
+  }
+  const overflow = failures.findLast(({ error }) => error.code === "context_length_exceeded");
+  return overflow && reasonOfContext(overflow.step, step, call);
+}
+
+/** After an overflow only a larger context helps, as far as the sizes are known. */
+async function reasonOfContext(failed: Step, step: Step, call: Call): Promise<string | undefined> {
+  const [before, here] = await Promise.all([failed, step].map((each) => sizeOf(each, call)));
+  if (before === undefined || here === undefined || here > before) return undefined;
+  return `its context of ${here} tokens is not larger than ${before}`;
+}
+
+async function sizeOf({ leg, model }: Step, call: Call): Promise<number | undefined> {
+  const inTime = AbortSignal.timeout(leg.settings.timeout * 1000);
+  const signal = AbortSignal.any([call.signal, inTime]);
+  return leg.provider.contextLength?.(model, { signal }).catch(() => undefined);
+}
+
+function describeBreaker({ leg, model }: Step): string {
+  const { failures, code, opensIn } = breakerOf(leg, model).report();
+  const rest = opensIn === undefined ? "it is being tried out" : `for ${Math.ceil(opensIn)} s more`;
+  return `it is held back after ${failures} failures (the last: ${code}), ${rest}`;
+}
+
+function skip({ leg, model }: Step, skippedBecause: string, call: Call): void {
+  const attempt = { ...nameLeg(leg, model), durationMs: 0, skippedBecause };
+  call.attempts.push(attempt);
+  call.observer.attempt({ requestId: call.requestId, attempt });
+}
+
+function tellFallback({ step, error }: Failure, next: Step, call: Call): void {
+  const { requestId, observer } = call;
+  const from = nameLeg(step.leg, step.model);
+  observer.fallback({ requestId, from, to: nameLeg(next.leg, next.model), error });
+}
+
+function withModel(call: Call, model: string | undefined): Call {
+  return model === call.request.model ? call : { ...call, request: { ...call.request, model } };
+}
+
+/** What the caller is told of all the legs that could not answer. */
+function summary(
+  steps: Step[],
+  failures: Failure[],
+  reasons: Map<Step, string>,
+  call: Call,
+): LLMError {
+  const errors = failures.map(({ error }) => error);
+  const stories = steps.map((step) => {
+    const failure = failures.find((other) => other.step === step)?.error.message;
+    return `${nameOf(step)}: ${failure ?? `skipped, because ${reasons.get(step)}.`}`;
+  });
+  return new AllProvidersFailedError(`No provider could answer. ${stories.join(" ")}`, {
+    requestId: call.requestId,
+    attempts: [...call.attempts],
+    hint: [...new Set(errors.flatMap(({ hint }) => hint ?? []))].join(" ") || undefined,
+    partial: errors.findLast(({ partial }) => partial !== undefined)?.partial,
+    retryable: errors.some(({ retryable }) => retryable),
+    cause: errors.at(-1),
+  });
+}
+
+function nameOf({ leg }: Step): string {
+  return leg.provider.name;
+}

@@ -1,0 +1,74 @@
+import { channel } from "node:diagnostics_channel";
+import type { AttemptInfo, FallbackInfo, FinishInfo, Hooks, Logger, RetryInfo } from "../types.js";
+
+interface Messages {
+  onAttempt: AttemptInfo;
+  onRetry: RetryInfo;
+  onFallback: FallbackInfo;
+  onFinish: FinishInfo;
+}
+
+const CHANNELS = {
+  onAttempt: channel("mlx-llm-client:attempt"),
+  onRetry: channel("mlx-llm-client:retry"),
+  onFallback: channel("mlx-llm-client:fallback"),
+  onFinish: channel("mlx-llm-client:finish"),
+};
+
+/** Tells hooks, the logger and `diagnostics_channel` what happens to calls. */
+export class Observer {
+  readonly #hooks: Hooks;
+  readonly #logger: Logger | undefined;
+
+  constructor(hooks: Hooks, logger?: Logger) {
+    this.#hooks = hooks;
+    this.#logger = logger;
+  }
+
+  attempt(info: AttemptInfo): void {
+    void this.#tell("onAttempt", info);
+    const { provider, model, skippedBecause, code, durationMs } = info.attempt;
+    const result = skippedBecause === undefined ? (code ?? "ok") : `skipped: ${skippedBecause}`;
+    const took = `${Math.round(durationMs)} ms`;
+    this.#log("debug", `${info.requestId}: ${provider} ${model ?? ""}: ${result}, ${took}`);
+  }
+
+  retry(info: RetryInfo): void {
+    void this.#tell("onRetry", info);
+    const { requestId, delay, error } = info;
+    this.#log("info", `${requestId}: again in ${delay.toFixed(2)} s after: ${error.message}`);
+  }
+
+  fallback(info: FallbackInfo): void {
+    void this.#tell("onFallback", info);
+    const { requestId, from, to, error } = info;
+    const way = `${from.provider} → ${to.provider}`;
+    this.#log("warn", `${requestId}: ${way} after: ${error.message}`);
+  }
+
+  finish(info: FinishInfo): void {
+    void this.#tell("onFinish", info);
+  }
+
+  warn(message: string): void {
+    this.#log("warn", message);
+  }
+
+  async #tell<Name extends keyof Messages>(name: Name, info: Messages[Name]): Promise<void> {
+    if (CHANNELS[name].hasSubscribers) CHANNELS[name].publish(info);
+    try {
+      // What the hook is called with is what its name stands for; it may be asynchronous.
+      await (this.#hooks[name] as ((info: Messages[Name]) => unknown) | undefined)?.(info);
+    } catch (error) {
+      this.#log("error", `The hook ${name} failed: ${String(error)}`);
+    }
+  }
+
+  #log(level: keyof Logger, message: string): void {
+    try {
+      this.#logger?.[level](message);
+    } catch {
+      // There is nobody left to tell.
+    }
+  }
+}

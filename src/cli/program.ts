@@ -1,0 +1,60 @@
+import { Command, CommanderError } from "commander";
+import { completionCommand, runCompletion } from "./completion.js";
+import { configCommand, runConfig } from "./config.js";
+import { EXIT } from "./exit-codes.js";
+import { generateCommand, runGenerate } from "./generate.js";
+import { healthCommand, runHealth } from "./health.js";
+import type { Io } from "./io.js";
+import { modelsCommand, runModels } from "./models.js";
+import { readVersion } from "./version.js";
+
+const EXAMPLES = `
+Examples:
+  $ llm-client generate "What is 7 + 5?"
+  $ llm-client models
+  $ llm-client help generate
+
+Who is asked: the provider that -p or -m names, else the one of the environment or
+of a configuration file, else all: mlx, ollama and lmstudio on Apple silicon;
+ollama, lmstudio and mlx elsewhere.`;
+
+/** Runs what a command line asks for and resolves to the exit code; `report` makes one of an error. */
+export async function runProgram(
+  argv: string[],
+  io: Io,
+  report: (error: unknown, verbose: boolean) => Promise<number>,
+): Promise<number> {
+  let exitCode: number = EXIT.ok;
+  let verbose = false;
+  const program: Command = new Command("llm-client")
+    .description(
+      "Runs language models: MLX in this process, Ollama and LM Studio on their servers.",
+    )
+    .version(readVersion(), "-V, --version")
+    .addHelpText("after", EXAMPLES)
+    .addCommand(generateCommand((options) => runGenerate(options, io)))
+    .addCommand(modelsCommand((options) => runModels(options, io)))
+    .addCommand(
+      healthCommand(async (options) => {
+        exitCode = await runHealth(options, io);
+      }),
+    )
+    .addCommand(configCommand((options) => runConfig(options, io)))
+    .addCommand(completionCommand((shell) => runCompletion(shell, program, io)))
+    .hook("preAction", (_program, command) => {
+      verbose = command.opts().verbose === true;
+    });
+  for (const command of withSubcommands(program)) command.exitOverride();
+  try {
+    await program.parseAsync(argv);
+    return exitCode;
+  } catch (error) {
+    // Commander has already said what was wrong, or printed the help that was asked for.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+    return report(error, verbose);
+  }
+}
+
+function withSubcommands(command: Command): Command[] {
+  return [command, ...command.commands.flatMap(withSubcommands)];
+}

@@ -1,0 +1,52 @@
+import { writeSync } from "node:fs";
+import type { LLMError } from "../index.js";
+import { EXIT, exitCodeOf } from "./exit-codes.js";
+import { attemptLines } from "./format.js";
+import { type Io, processIo } from "./io.js";
+import { runProgram } from "./program.js";
+
+/** How long an interrupted command may take to end by itself. */
+const INTERRUPT_GRACE_MS = 1000;
+
+const stopping = new AbortController();
+let interrupted = false;
+let pipeClosed = false;
+
+process.on("SIGINT", () => {
+  if (interrupted) process.exit(EXIT.interrupt);
+  interrupted = true;
+  stopping.abort();
+  setTimeout(() => process.exit(EXIT.interrupt), INTERRUPT_GRACE_MS).unref();
+});
+
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") {
+    writeSync(2, `llm-client: stdout cannot be written: ${error.message}\n`);
+    process.exit(EXIT.failure);
+  }
+  // The reader has seen enough, as with `| head`.
+  pipeClosed = true;
+  stopping.abort();
+});
+// Without a reader for messages there is nobody to tell about that.
+process.stderr.on("error", () => {});
+
+const io = processIo(stopping.signal);
+const code = await runProgram(process.argv, io, (error, verbose) => report(error, verbose, io));
+await Promise.all([io.stdout.write(""), io.stderr.write("")]);
+// Left to itself, Node would wait for what V8 still compiles in the background: 100 ms on Node 20.
+process.exit(code);
+
+/** The only place that turns an error into text and an exit code. */
+async function report(error: unknown, verbose: boolean, { stderr }: Io): Promise<number> {
+  if (pipeClosed) return EXIT.ok;
+  if (interrupted) return EXIT.interrupt;
+  const { message, hint, attempts = [], stack } = error as Partial<LLMError>;
+  await stderr.write(`llm-client: ${message ?? String(error)}\n`);
+  if (hint) await stderr.write(`hint: ${hint}\n`);
+  if (verbose) {
+    const details = [...attemptLines(attempts), ...(stack ? [stack] : [])];
+    await stderr.write(stderr.dim(details.map((line) => `${line}\n`).join("")));
+  }
+  return exitCodeOf(error);
+}

@@ -1,0 +1,103 @@
+import { ProtocolError } from "../errors.js";
+import { shown } from "./server-text.js";
+import { SERVERS } from "./servers.js";
+import { detailsOf, type Where } from "./where.js";
+
+const LINE_FEED = 10;
+const LONGEST_LINE = 16 * 1024 * 1024;
+
+/** Parses lines of JSON, in batches of whatever arrived together. */
+export async function* readNdjson(
+  chunks: AsyncIterable<Uint8Array[]>,
+  where: Where,
+): AsyncGenerator<unknown[], void, undefined> {
+  const lines = new LineReader(where);
+  for await (const batch of chunks) {
+    const values: unknown[] = [];
+    const error = lines.read(batch, values);
+    if (values.length > 0) yield values;
+    if (error) throw error;
+  }
+  const last = lines.end();
+  if (last !== undefined) yield [last];
+}
+
+/** Cuts bytes into lines. Only whole lines are decoded, so no character is ever cut. */
+class LineReader {
+  readonly #where: Where;
+  /** The beginning of a line whose end has not come yet. */
+  #rest: Uint8Array[] = [];
+  #restLength = 0;
+  #isStart = true;
+
+  constructor(where: Where) {
+    this.#where = where;
+  }
+
+  /** Adds what the whole lines say to `values`; gives back the error that ends them. */
+  read(batch: Uint8Array[], values: unknown[]): ProtocolError | undefined {
+    for (const chunk of batch) this.#keep(chunk);
+    const error = batch.some(endsLine) ? this.#parse(values) : undefined;
+    if (error || this.#restLength <= LONGEST_LINE) return error;
+    return this.#error(`sent a line of more than ${LONGEST_LINE / 1024 / 1024} MiB`);
+  }
+
+  /** The last line, if it came without its end. */
+  end(): unknown {
+    const text = this.#decode(this.#join());
+    if (text.trim() === "") return undefined;
+    try {
+      return JSON.parse(text) as unknown;
+    } catch {
+      throw this.#error("ended its answer in the middle of a line", "stream_truncated");
+    }
+  }
+
+  #parse(values: unknown[]): ProtocolError | undefined {
+    // One decoding for all lines that came together: that is most of the time saved here.
+    const bytes = this.#join();
+    const whole = bytes.lastIndexOf(LINE_FEED) + 1;
+    const text = this.#decode(bytes.subarray(0, whole));
+    if (whole < bytes.length) this.#keep(bytes.subarray(whole));
+    let start = 0;
+    for (let end = text.indexOf("\n"); end !== -1; end = text.indexOf("\n", start)) {
+      const line = text.slice(start, end);
+      start = end + 1;
+      try {
+        values.push(JSON.parse(line));
+      } catch {
+        if (line.trim() !== "")
+          return this.#error(`sent a line that is not JSON: ${shown(line, this.#where.secret)}`);
+      }
+    }
+    return undefined;
+  }
+
+  #keep(bytes: Uint8Array): void {
+    this.#rest.push(bytes);
+    this.#restLength += bytes.length;
+  }
+
+  #join(): Buffer {
+    const bytes = Buffer.concat(this.#rest, this.#restLength);
+    this.#rest = [];
+    this.#restLength = 0;
+    return bytes;
+  }
+
+  #decode(bytes: Buffer): string {
+    const text = bytes.toString();
+    if (!this.#isStart) return text;
+    this.#isStart = false;
+    return text.replace(/^\uFEFF/, "");
+  }
+
+  #error(what: string, code?: string): ProtocolError {
+    const { name } = SERVERS[this.#where.provider];
+    return new ProtocolError(`${name} ${what}.`, { ...detailsOf(this.#where), code });
+  }
+}
+
+function endsLine(chunk: Uint8Array): boolean {
+  return chunk.includes(LINE_FEED);
+}

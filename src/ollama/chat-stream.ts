@@ -1,0 +1,34 @@
+import { abortTogether } from "../abort.js";
+import type { CallOptions } from "../http/http-client.js";
+import { deliver, type ProviderEvent } from "../providers/provider.js";
+import type { ChatReply } from "./chat-reply.js";
+import type { OllamaServer } from "./server.js";
+
+/** Milliseconds for a server, or a proxy before it, to end the stream after its last line. */
+const LINGER_MS = 100;
+
+/** Sends a chat request and delivers the events of its reply. */
+export async function* streamChat(
+  server: OllamaServer,
+  options: CallOptions,
+  reply: ChatReply,
+): AsyncGenerator<readonly ProviderEvent[]> {
+  const connection = new AbortController();
+  const unlink = abortTogether(connection, options.signal);
+  let lingering: NodeJS.Timeout | undefined;
+  try {
+    const lines = server.postForLines("/api/chat", { ...options, signal: connection.signal });
+    for await (const arrived of lines) {
+      yield* deliver((batch) => reply.read(arrived, batch));
+      if (reply.isDone) lingering ??= setTimeout(() => connection.abort(), LINGER_MS);
+    }
+  } catch (error) {
+    // A whole reply stays one, whatever becomes of its connection.
+    if (!reply.isDone || options.signal.aborted) throw error;
+  } finally {
+    clearTimeout(lingering);
+    unlink();
+  }
+  // Not before the connection is free for the next request.
+  yield [reply.finish()];
+}
