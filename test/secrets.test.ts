@@ -4,7 +4,7 @@ import { call, MANNERS, NO_SOURCES } from "./helpers/client-calls.js";
 import type { FaultName, FaultSettings } from "./servers/faults.js";
 import { type Fake, KIND_NAMES, KINDS } from "./servers/kinds.js";
 
-jest.setTimeout(60_000);
+jest.setTimeout(120_000);
 
 const KEY = "Zq7plain.key_31-aa";
 const PASSWORD = "Zq7pass~word_31";

@@ -69,8 +69,8 @@ export async function call(
   return result;
 }
 
-/** The result of some work that must not take as long as this; nothing here waits for seconds. */
-export async function within<T>(seconds: number, what: string, work: Promise<T>): Promise<T> {
+/** The result of some work that must come to an end; the time is for the busiest of machines. */
+export async function ending<T>(what: string, work: Promise<T>, seconds = 50): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new Error(`${what} hangs`)), seconds * 1000);
@@ -80,6 +80,20 @@ export async function within<T>(seconds: number, what: string, work: Promise<T>)
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** Does some work for each item, a few at a time; the results are in the order of the items. */
+export async function forEachOf<T, R>(
+  items: readonly T[],
+  work: (item: T) => Promise<R>,
+): Promise<R[]> {
+  const results: R[] = [];
+  const rest = items.entries();
+  const worker = async () => {
+    for (const [index, item] of rest) results[index] = await work(item);
+  };
+  await Promise.all(Array.from({ length: 8 }, worker));
+  return results;
 }
 
 /** Fails a file of tests in which a promise is rejected that nobody looks at. */

@@ -64,7 +64,9 @@ export const streamFaults = {
     description: 'the reply comes from another model, "another-model"',
     stages: [],
     change: (reply) =>
-      mapText(reply, (text) => text.replace(/"model":"[^"]*"/, '"model":"another-model"')),
+      mapText(reply, (text) =>
+        text.replace(/"(model|system_fingerprint)":"(?!fp_)[^"]*"/g, '"$1":"another-model"'),
+      ),
   },
   "tool-index-zero": {
     description: "every tool call says that its index is 0, as from older servers",
