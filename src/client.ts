@@ -6,12 +6,12 @@ import { systemClock } from "./chain/clock.js";
 import { Fallback } from "./chain/fallback.js";
 import { type Leg, newLeg, serverOf } from "./chain/leg.js";
 import { Observer } from "./chain/observer.js";
-import { repeat } from "./chain/retry.js";
 import type { Call, Outcome, Reply } from "./chain/route.js";
+import { checkListing } from "./check-question.js";
 import { type ConfigSources, resolveConfig, type Settings } from "./config/settings.js";
-import { LLMError, TimeoutError, typedError, ValidationError } from "./errors.js";
+import { LLMError, TimeoutError, typedError } from "./errors.js";
 import { ModelLists } from "./model-lists.js";
-import type { Provider } from "./providers/provider.js";
+import { Primary, type QueryOptions } from "./primary.js";
 import { createProvider } from "./providers/registry.js";
 import { checkRequest } from "./request.js";
 import { ResponseStream } from "./response-stream.js";
@@ -28,12 +28,6 @@ import type {
   StreamingRequest,
 } from "./types.js";
 
-/** What a question about models may be told. */
-export interface QueryOptions {
-  /** Aborting it ends the work. */
-  signal?: AbortSignal;
-}
-
 /**
  * Generates text with a model, whichever provider runs it.
  * @example
@@ -46,6 +40,7 @@ export class LLMClient {
   readonly #legs: Leg[];
   readonly #chain: Fallback;
   readonly #models: ModelLists;
+  readonly #primary: Primary;
   readonly #calls = new Calls();
   #closing: Promise<void> | undefined;
 
@@ -61,6 +56,7 @@ export class LLMClient {
     this.#legs = legs.map((leg, index) => newLeg(index, createProvider(leg), leg, breakers));
     this.#chain = new Fallback(this.#legs, systemClock);
     this.#models = new ModelLists(this.#legs, this.#calls, cacheTtl, this.#observer);
+    this.#primary = new Primary(this.#legs, this.#calls, () => this.#models.clear());
   }
 
   /**
@@ -91,7 +87,7 @@ export class LLMClient {
    */
   async listModels(options: { useCache?: boolean } = {}): Promise<ModelInfo[]> {
     this.#calls.checkOpen();
-    return this.#models.get(options);
+    return this.#models.get(checkListing({ ...options }));
   }
 
   /** Makes the next `listModels` look anew. */
@@ -115,62 +111,32 @@ export class LLMClient {
    * Brings a model of the first provider into memory, so that the next request need not wait for it.
    * @example await client.loadModel("qwen3:4b")
    */
-  async loadModel(model?: string, options: QueryOptions = {}): Promise<void> {
-    const { provider, settings } = this.#primary;
-    const load = supported(provider, "loadModel", "loading a model");
-    await this.#ask(settings.firstTokenTimeout, "Loading the model", options, (context) =>
-      load(model ?? settings.model, context),
-    );
-    this.#models.clear();
+  loadModel(model?: string, options: QueryOptions = {}): Promise<void> {
+    return this.#primary.loadModel(model, options);
   }
 
   /** Frees the memory that a model of the first provider takes. */
-  async unloadModel(model?: string, options: QueryOptions = {}): Promise<void> {
-    const { provider, settings } = this.#primary;
-    const unload = supported(provider, "unloadModel", "unloading a model");
-    await this.#ask(settings.timeout, "Unloading the model", options, (context) =>
-      unload(model ?? settings.model, context),
-    );
-    this.#models.clear();
+  unloadModel(model?: string, options: QueryOptions = {}): Promise<void> {
+    return this.#primary.unloadModel(model, options);
   }
 
   /**
    * Downloads a model to the first provider and tells how far it has come.
    * @example for await (const { status } of client.pullModel("qwen3:4b")) console.log(status);
    */
-  async *pullModel(model: string, { signal }: QueryOptions = {}): AsyncGenerator<PullProgress> {
-    const pull = supported(this.#primary.provider, "pullModel", "downloading a model");
-    const work = new AbortController();
-    const remove = this.#calls.add(work);
-    const unlink = abortTogether(work, signal);
-    try {
-      yield* pull(model, { signal: work.signal });
-    } finally {
-      unlink();
-      remove();
-      this.#models.clear();
-    }
+  pullModel(model: string, options: QueryOptions = {}): AsyncGenerator<PullProgress> {
+    return this.#primary.pullModel(model, options);
   }
 
   /**
    * One vector for each text, from the first provider; another one's vectors would mean something else.
    * @example const { embeddings } = await client.embed(["river", "bank"], { model: "nomic-embed-text" });
    */
-  async embed(
+  embed(
     texts: string | string[],
     options: QueryOptions & { model?: string } = {},
   ): Promise<EmbeddingResponse> {
-    const leg = this.#primary;
-    const { provider, settings } = leg;
-    const embed = supported(provider, "embed", "embedding");
-    const list = checkTexts(texts);
-    return this.#ask(settings.firstTokenTimeout, "Embedding", options, (context) =>
-      repeat(() => embed(list, options.model ?? settings.model, context), {
-        settings,
-        clock: systemClock,
-        signal: context.signal,
-      }),
-    );
+    return this.#primary.embed(texts, options);
   }
 
   /** Aborts what is under way and frees everything; the client cannot be used afterwards. */
@@ -239,22 +205,6 @@ export class LLMClient {
     return { ...health, breaker: leg.breakers.reportOf(serverOf(leg)) };
   }
 
-  /** The first provider that can work on this machine. */
-  get #primary(): Leg {
-    const usable = this.#legs.find(({ provider }) => !provider.unavailableBecause?.());
-    return usable ?? this.#legs[0]!;
-  }
-
-  /** Asks something that a time limit, the caller and `close` may end. */
-  #ask<T>(
-    seconds: number,
-    what: string,
-    options: QueryOptions,
-    work: (context: { signal: AbortSignal }) => Promise<T>,
-  ): Promise<T> {
-    return this.#calls.within(seconds, what, (signal) => work({ signal }), options.signal);
-  }
-
   async #close(): Promise<void> {
     this.#calls.close();
     await Promise.all(this.#legs.map(({ provider }) => provider.close()));
@@ -277,26 +227,4 @@ function endAfter(seconds: number | undefined, work: AbortController): () => voi
   // An abandoned stream must not keep the process alive.
   timer.unref();
   return () => clearTimeout(timer);
-}
-
-/** A method that not every provider has. */
-function supported<Name extends "loadModel" | "unloadModel" | "pullModel" | "embed">(
-  provider: Provider,
-  name: Name,
-  what: string,
-): NonNullable<Provider[Name]> {
-  const method = provider[name]?.bind(provider) as Provider[Name];
-  if (method) return method as NonNullable<Provider[Name]>;
-  throw new ValidationError(`Provider "${provider.name}" does not support ${what}.`, {
-    code: "unsupported",
-    provider: provider.name,
-  });
-}
-
-function checkTexts(texts: unknown): string[] {
-  const list = typeof texts === "string" ? [texts] : texts;
-  if (Array.isArray(list) && list.length > 0 && list.every((text) => typeof text === "string")) {
-    return list as string[];
-  }
-  throw new ValidationError("There is nothing to embed: it must be a text or a list of texts.");
 }

@@ -247,7 +247,7 @@ const QUOTE = `\\\\?["']`;
 
 const SECRET_PATTERNS: [RegExp, string][] = [
   // user:password@ in an address
-  [/([a-z][a-z0-9+.-]*:\/\/)[^\s/]*@/gi, "$1[redacted]@"],
+  [/(:\/\/)[^\s/]*@/g, "$1[redacted]@"],
   // api_key=…, "apiKey": "…", Authorization: Bearer …
   [
     new RegExp(

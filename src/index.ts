@@ -1,4 +1,4 @@
-export { LLMClient, type QueryOptions } from "./client.js";
+export { LLMClient } from "./client.js";
 export type { ConfigSources } from "./config/settings.js";
 export {
   AbortError,
@@ -26,6 +26,7 @@ export {
   type FileReport,
   type LegReport,
 } from "./explain-config.js";
+export type { QueryOptions } from "./primary.js";
 export type {
   Attempt,
   AttemptInfo,

@@ -14,6 +14,8 @@ export class ResponseStream implements LLMStream {
   #reject!: (error: unknown) => void;
   #reply: Reply | undefined;
   #reading: Promise<IteratorResult<StreamEvent>> | undefined;
+  /** What was read although nobody asked for it. */
+  #ahead: Promise<readonly StreamEvent[] | undefined> | undefined;
   #events: readonly StreamEvent[] = [];
   #position = 0;
   #isRead = false;
@@ -28,6 +30,7 @@ export class ResponseStream implements LLMStream {
     });
     // Whoever reads events gets the error there; nobody has to await the response as well.
     this.#response.catch(() => {});
+    call.signal.addEventListener("abort", () => this.#readAborted());
   }
 
   get response(): Promise<LLMResponse> {
@@ -75,11 +78,10 @@ export class ResponseStream implements LLMStream {
   async #read(): Promise<IteratorResult<StreamEvent>> {
     try {
       this.#reply ??= await this.#open();
-      let events = await this.#reply.next();
-      while (events?.length === 0) events = await this.#reply.next();
+      let events = await this.#nextBatch(this.#reply);
+      while (events?.length === 0) events = await this.#nextBatch(this.#reply);
       if (!events) return this.#end();
-      const last = events.at(-1)!;
-      if (last.type === "finish") this.#resolve(last.response);
+      this.#settle(events);
       this.#events = events;
       this.#position = 1;
       return { done: false, value: events[0]! };
@@ -89,7 +91,30 @@ export class ResponseStream implements LLMStream {
       throw error;
     } finally {
       this.#reading = undefined;
+      if (this.#call.signal.aborted) this.#readAborted();
     }
+  }
+
+  #nextBatch(reply: Reply): Promise<readonly StreamEvent[] | undefined> {
+    const events = this.#ahead ?? reply.next();
+    this.#ahead = undefined;
+    return events;
+  }
+
+  /** After an abort nobody may read on, but the call must end, and whoever awaits `response` hear of it. */
+  #readAborted(): void {
+    if (this.#reading || !this.#reply || this.#ahead) return;
+    const ahead = readAll(this.#reply);
+    this.#ahead = ahead;
+    ahead.then(
+      (events) => this.#settle(events),
+      (error) => this.#reject(error),
+    );
+  }
+
+  #settle(events: readonly StreamEvent[]): void {
+    const last = events.at(-1);
+    if (last?.type === "finish") this.#resolve(last.response);
   }
 
   #end(): IteratorResult<StreamEvent> {
@@ -104,4 +129,10 @@ export class ResponseStream implements LLMStream {
     await this.#readToEnd();
     return { done: true, value: undefined };
   }
+}
+
+async function readAll(reply: Reply): Promise<StreamEvent[]> {
+  const all: StreamEvent[] = [];
+  for (let events = await reply.next(); events; events = await reply.next()) all.push(...events);
+  return all;
 }

@@ -299,7 +299,7 @@ export interface ModelInfo {
 export interface BreakerReport {
   /** Open: others are asked instead; half-open: the next request finds out whether it works again. */
   state: "closed" | "open" | "half-open";
-  /** Failures within the last minute. */
+  /** Failures within the last minute, or those that opened it. */
   failures: number;
   /** Seconds until a request is let through again. */
   opensIn?: number;

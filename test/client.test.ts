@@ -18,8 +18,10 @@ import {
   ValidationError,
 } from "../src/index.js";
 import { failureOf } from "./contracts/provider-contract.js";
+import { NO_SOURCES } from "./helpers/client-calls.js";
 import { describeNative } from "./helpers/native.js";
 import { makeLargeModel, makeTalkingModel } from "./helpers/talking-model.js";
+import { closeAll, startServer } from "./http/local-server.js";
 
 // Other work may keep the machine busy.
 jest.setTimeout(30_000);
@@ -68,6 +70,25 @@ test("a wrong request fails the call, not the client", async () => {
   expect(await failureOf(client.generate(wrong))).toBeInstanceOf(ValidationError);
   expect(await failureOf(textOf(client.stream(wrong)))).toBeInstanceOf(ValidationError);
   expect(await failureOf(client.generate(5 as unknown as string))).toBeInstanceOf(ValidationError);
+});
+
+test("embeddings take their turn where the requests at a time are limited", async () => {
+  let open = 0;
+  let most = 0;
+  const { url } = await startServer(async (_, response) => {
+    open += 1;
+    most = Math.max(most, open);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    open -= 1;
+    response.end(JSON.stringify({ embeddings: [[1]] }));
+  });
+  await using client = new LLMClient(
+    { provider: "ollama", baseUrl: url, model: "m", maxConcurrent: 2 },
+    NO_SOURCES,
+  );
+  await Promise.all(Array.from({ length: 6 }, () => client.embed("a")));
+  expect(most).toBe(2);
+  await closeAll();
 });
 
 describeNative("a client", () => {

@@ -237,3 +237,42 @@ test("the response may be asked for twice, and while events are read", async () 
   expect(await eventsOf(stream)).toEqual(EVENTS);
   expect(await both).toEqual([RESPONSE, RESPONSE]);
 });
+
+describe("an abort while nobody reads", () => {
+  /** A stream whose reply fails with the reason of the abort, after its first event was read. */
+  async function begun(...batches: (StreamEvent[] | undefined)[]) {
+    const call = new AbortController();
+    const next = async () => {
+      if (batches.length === 0) await untilAborted(new Promise(() => {}), call.signal);
+      return batches.shift();
+    };
+    const stream = new ResponseStream(async () => ({ next }), call);
+    const events = stream[Symbol.asyncIterator]();
+    await events.next();
+    return { stream, call, events };
+  }
+  const reason = new AbortError("Enough.");
+
+  test("reaches whoever awaits the response", async () => {
+    const { stream, call } = await begun([EVENTS[0]!]);
+    call.abort(reason);
+    await expect(stream.response).rejects.toBe(reason);
+  });
+
+  test("reaches a reader who comes back, once, after what had come", async () => {
+    const { call, events } = await begun(EVENTS.slice(0, 2));
+    call.abort(reason);
+    await sleep(0);
+    expect(await events.next()).toEqual({ done: false, value: EVENTS[1] });
+    await expect(events.next()).rejects.toBe(reason);
+    expect(await events.next()).toMatchObject({ done: true });
+  });
+
+  test("does not undo what is complete", async () => {
+    const { stream, call, events } = await begun([EVENTS[0]!], EVENTS.slice(1), undefined);
+    call.abort(reason);
+    expect(await stream.response).toBe(RESPONSE);
+    expect(await events.next()).toEqual({ done: false, value: EVENTS[1] });
+    expect(await events.next()).toEqual({ done: false, value: EVENTS[2] });
+  });
+});

@@ -87,6 +87,7 @@ class AttemptedReply implements Reply {
     try {
       const leftOut = checkCapabilities(request, this.#leg.provider);
       this.#warnings = [...this.#call.warnings, ...leftOut];
+      this.#leaveBreaker = breakerOf(this.#leg, request.model).enter();
       const free = await this.#leg.slots.take(signal);
       this.#release = () => {
         unlink();
@@ -94,7 +95,6 @@ class AttemptedReply implements Reply {
       };
       // The abort may have come together with the place.
       signal.throwIfAborted();
-      this.#leaveBreaker = breakerOf(this.#leg, request.model).enter();
       this.#events = this.#send();
     } catch (error) {
       throw this.#fail(error);
@@ -122,12 +122,14 @@ class AttemptedReply implements Reply {
         throw new ProtocolError("The reply ended without a finish.", { code: "stream_truncated" });
       }
       const events: StreamEvent[] = [];
+      let isAlive = false;
       for (const event of batch) {
-        events.push(this.#take(event));
+        isAlive ||= event.type !== "start";
+        if (event.type !== "progress") events.push(this.#take(event));
         // Nothing that comes after the end is part of the reply.
         if (this.#isOver) break;
       }
-      this.#silence.stop(this.#contentCame && events.length > 0);
+      this.#silence.stop(isAlive);
       return events;
     } catch (error) {
       throw this.#fail(error);
@@ -143,7 +145,7 @@ class AttemptedReply implements Reply {
     }
   }
 
-  #take(event: ProviderEvent): StreamEvent {
+  #take(event: Exclude<ProviderEvent, { type: "progress" }>): StreamEvent {
     if (event.type === "start") return this.#start(event);
     if (event.type === "finish") return this.#finish(event);
     if (!this.#contentCame) {

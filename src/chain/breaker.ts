@@ -6,6 +6,8 @@ import type { Clock } from "./clock.js";
 const WINDOW = 60;
 /** How long nothing is sent after too many failures, in seconds. */
 const COOLING = 10;
+/** How long a request that finds out keeps others back, in seconds: its reader may have gone. */
+const TRYING = 60;
 const FEWEST_FAILURES = 3;
 const FEWEST_REFUSALS = 2;
 /** Enough to tell what share of the calls fails. */
@@ -47,7 +49,8 @@ export class Breaker {
   readonly #clock: Clock;
   #outcomes: Outcome[] = [];
   #openedAt: number | undefined;
-  #probes = 0;
+  /** The latest request that was sent to find out. */
+  #probe: { sentAt: number } | undefined;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -56,7 +59,7 @@ export class Breaker {
   /** Whether a request should be sent now. */
   get admits(): boolean {
     const { state } = this.report();
-    return state === "closed" || (state === "half-open" && this.#probes === 0);
+    return state === "closed" || (state === "half-open" && !this.#isTried);
   }
 
   /**
@@ -64,21 +67,28 @@ export class Breaker {
    * what it returns with how the request ended; `undefined` means well.
    */
   enter(): (error: LLMError | undefined) => void {
-    const probe = this.#openedAt === undefined ? 0 : 1;
-    this.#probes += probe;
+    const isProbe = this.#openedAt !== undefined && !this.#isTried;
+    const probe = isProbe ? { sentAt: this.#clock.now() } : undefined;
+    this.#probe = probe ?? this.#probe;
     return (error) => {
-      this.#probes -= probe;
+      if (this.#probe === probe) this.#probe = undefined;
       this.#note(error?.code);
     };
   }
 
   report(): BreakerReport {
     const now = this.#clock.now();
-    const failures = this.#failures().filter(({ at }) => at > now - WINDOW);
+    // What opened it counts until it closes.
+    const since = this.#openedAt === undefined ? now - WINDOW : -Infinity;
+    const failures = this.#failures().filter(({ at }) => at > since);
     const told = { failures: failures.length, code: failures.at(-1)?.code };
     if (this.#openedAt === undefined) return { state: "closed", ...told };
     const opensIn = this.#openedAt + COOLING - now;
     return opensIn > 0 ? { state: "open", ...told, opensIn } : { state: "half-open", ...told };
+  }
+
+  get #isTried(): boolean {
+    return this.#probe !== undefined && this.#clock.now() < this.#probe.sentAt + TRYING;
   }
 
   #note(code: string | undefined): void {

@@ -24,11 +24,17 @@ export class Fallback implements Route {
 
   async open(call: Call): Promise<Reply> {
     const steps = planSteps(this.#legs, call.request.model);
-    const held = heldBack(steps);
-    const reasons = new Map(held);
+    const admitted = steps.filter(isAdmitted);
+    const reasons = new Map<Step, string>();
     const failures: Failure[] = [];
+    let isAnyHeld = false;
     for (const [index, step] of steps.entries()) {
-      const reason = held.get(step) ?? (await reasonToSkip(step, failures, call));
+      const hold = reasonToHold(step, admitted);
+      isAnyHeld ||= hold !== undefined;
+      let reason = reasonToSkip(step, failures) ?? hold;
+      const overflow = failures.findLast(({ error }) => error.code === "context_length_exceeded");
+      // Nothing else is awaited: of many calls at once one alone finds out whether a leg works.
+      if (!reason && overflow) reason = await reasonOfContext(overflow.step, step, call);
       if (reason !== undefined) {
         reasons.set(step, reason);
         skip(step, reason, call);
@@ -36,7 +42,7 @@ export class Fallback implements Route {
       }
       const last = failures.at(-1);
       if (last) tellFallback(last, step, call);
-      const later = steps.slice(index + 1).filter((next) => !held.has(next));
+      const later = steps.slice(index + 1).filter((next) => !reasonToHold(next, admitted));
       try {
         return await this.#routeOf(step, later, failures).open(withModel(call, step.model));
       } catch (error) {
@@ -46,7 +52,7 @@ export class Fallback implements Route {
     }
     // What is held back has failed as well, before.
     const [failure] = failures;
-    if (failure && failures.length === 1 && held.size === 0) {
+    if (failure && failures.length === 1 && !isAnyHeld) {
       throw failure.error.with({ attempts: [...call.attempts] });
     }
     throw summary(steps, failures, reasons, call);
@@ -61,28 +67,19 @@ export class Fallback implements Route {
   }
 }
 
-/** The legs that failed too often of late; where all did, trying is better than failing. */
-function heldBack(steps: Step[]): Map<Step, string> {
-  const held = steps.filter((step) => !isAdmitted(step));
-  const others = steps.filter((step) => !held.includes(step));
-  if (held.length === 0 || !others.some((step) => step.skippedBecause === undefined)) {
-    return new Map();
-  }
-  return new Map(held.map((step) => [step, step.skippedBecause ?? describeBreaker(step)]));
+/** A leg that failed too often of late passes; where nobody else may answer, trying is better. */
+function reasonToHold(step: Step, admitted: Step[]): string | undefined {
+  if (isAdmitted(step)) return undefined;
+  const others = admitted.filter((other) => other !== step);
+  if (others.every(({ skippedBecause }) => skippedBecause !== undefined)) return undefined;
+  return describeBreaker(step);
 }
 
-async function reasonToSkip(
-  step: Step,
-  failures: Failure[],
-  call: Call,
-): Promise<string | undefined> {
+function reasonToSkip(step: Step, failures: Failure[]): string | undefined {
   if (step.skippedBecause !== undefined) return step.skippedBecause;
   const bar = failures.find(({ error }) => !mayFollow(step, error));
-  if (bar) {
-    return `it has no model of its own, and ${nameOf(bar.step)} failed with ${bar.error.code}`;
-  }
-  const overflow = failures.findLast(({ error }) => error.code === "context_length_exceeded");
-  return overflow && reasonOfContext(overflow.step, step, call);
+  if (!bar) return undefined;
+  return `it has no model of its own, and ${nameOf(bar.step)} failed with ${bar.error.code}`;
 }
 
 /** After an overflow only a larger context helps, as far as the sizes are known. */

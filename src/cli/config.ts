@@ -40,7 +40,7 @@ export function configCommand(run: (options: ConfigOptions) => Promise<void>): C
 export async function runConfig({ view, sources, json }: ConfigOptions, io: Io): Promise<void> {
   const { explainConfig } = await import("../index.js");
   const report = explainConfig({}, sources);
-  for (const warning of report.warnings) await io.stderr.write(`warning: ${warning}\n`);
+  for (const warning of report.warnings) await io.stderr.write(`warning: ${cellText(warning)}\n`);
   if (json) return io.stdout.write(`${JSON.stringify(jsonOf(report, view), undefined, 2)}\n`);
   if (view === "explain") return io.stdout.write(report.legs.map(describeLeg).join(""));
   const [head, rows] = view === "path" ? pathRows(report) : fieldRows(report);

@@ -6,8 +6,6 @@ import { UsageError } from "./exit-codes.js";
 /** One of the two streams that a command writes to. */
 export interface Output {
   isTTY: boolean;
-  /** Letters in a line of the terminal; undefined where it is none. */
-  columns?: number;
   /** Resolves when the text has been taken, so that a slow reader slows the writer. */
   write(text: string): Promise<void>;
   bold(text: string): string;
@@ -72,7 +70,6 @@ function output(stream: WriteStream): Output {
     colored ? styleText(format, text, { validateStream: false }) : text;
   return {
     isTTY,
-    columns: isTTY ? stream.columns : undefined,
     // The callback also comes after a failure; a closed pipe is handled once, by its "error" event.
     write: (text) => new Promise((resolve) => stream.write(text, () => resolve())),
     bold: style("bold"),

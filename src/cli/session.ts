@@ -4,6 +4,7 @@ import { EXIT, exitCodeOf } from "./exit-codes.js";
 import { attemptLines } from "./format.js";
 import { type Io, processIo } from "./io.js";
 import { runProgram } from "./program.js";
+import { cellText } from "./table.js";
 
 /** How long an interrupted command may take to end by itself. */
 const INTERRUPT_GRACE_MS = 1000;
@@ -42,8 +43,8 @@ async function report(error: unknown, verbose: boolean, { stderr }: Io): Promise
   if (pipeClosed) return EXIT.ok;
   if (interrupted) return EXIT.interrupt;
   const { message, hint, attempts = [], stack } = error as Partial<LLMError>;
-  await stderr.write(`llm-client: ${message ?? String(error)}\n`);
-  if (hint) await stderr.write(`hint: ${hint}\n`);
+  await stderr.write(`llm-client: ${cellText(message ?? String(error))}\n`);
+  if (hint) await stderr.write(`hint: ${cellText(hint)}\n`);
   if (verbose) {
     const details = [...attemptLines(attempts), ...(stack ? [stack] : [])];
     await stderr.write(stderr.dim(details.map((line) => `${line}\n`).join("")));

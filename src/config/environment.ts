@@ -1,4 +1,5 @@
 import { LLMError } from "../errors.js";
+import { nearestName } from "../nearest-name.js";
 import { parseOllamaHost } from "../ollama/host.js";
 import type { ProviderName } from "../types.js";
 import { showAddress } from "./addresses.js";
@@ -36,8 +37,15 @@ const OF_PROVIDER: Record<ProviderName, Variable[]> = {
   ],
 };
 
-/** What the environment says of every leg. */
-export function generalVariables(env: NodeJS.ProcessEnv): Layer {
+/** What the environment says of every leg; a mistyped name brings a warning. */
+export function generalVariables(env: NodeJS.ProcessEnv, warnings: Set<string>): Layer {
+  const known = GENERAL.map(({ name }) => name);
+  for (const name of Object.keys(env)) {
+    if (!name.startsWith("LLM_CLIENT_") || known.includes(name)) continue;
+    const near = nearestName(name, known);
+    const suggestion = near === undefined ? known.join(", ") : `did you mean ${near}?`;
+    warnings.add(`the variable ${name} is not known and has no effect: ${suggestion}`);
+  }
   return readVariables(env, GENERAL);
 }
 

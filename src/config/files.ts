@@ -21,6 +21,8 @@ export interface ConfigFile {
 const PROJECT_FILE = "llm_config.json";
 const MAX_BYTES = 2 ** 20;
 const FOR_OTHERS = 0o077;
+/** In an address, after the name of a user. */
+const PASSWORD = /:[^/]+@/;
 
 /** The files that are read where none is named, the more important one first. */
 export function usualFiles(cwd: string, env: NodeJS.ProcessEnv): ConfigFile[] {
@@ -44,9 +46,9 @@ export function readFileLayer(file: ConfigFile, warnings: Set<string>): Layer | 
   const stats = statsOf(file);
   if (!stats) return undefined;
   const values = checkValues(readJson(file, stats), "file", () => `from ${file.name}`);
-  if (isOpenToOthers(stats) && holdsKey(values)) {
+  if (isOpenToOthers(stats) && holdsSecret(values)) {
     warnings.add(
-      `${file.name} holds an API key and is open to other users; ` +
+      `${file.name} holds a key or a password and is open to other users; ` +
         "protect it with chmod 600, or name a variable by apiKeyEnv",
     );
   }
@@ -103,11 +105,11 @@ function readJson(file: ConfigFile, stats: Stats): unknown {
   }
 }
 
-function readText({ path, ...file }: ConfigFile): string {
+function readText(file: ConfigFile): string {
   try {
-    return readFileSync(path, "utf8");
+    return readFileSync(file.path, "utf8");
   } catch (error) {
-    throw unreadable({ path, ...file }, describeFailure(error), error);
+    throw unreadable(file, describeFailure(error), error);
   }
 }
 
@@ -127,6 +129,8 @@ function isOpenToOthers({ mode }: Stats): boolean {
   return process.platform !== "win32" && (mode & FOR_OTHERS) !== 0;
 }
 
-function holdsKey({ apiKey, fallbackConfigs = [] }: ConfigValues): boolean {
-  return apiKey !== undefined || fallbackConfigs.some((leg) => leg.apiKey !== undefined);
+function holdsSecret({ fallbackConfigs = [], ...first }: ConfigValues): boolean {
+  return [first, ...fallbackConfigs].some(
+    ({ apiKey, baseUrl = "" }) => apiKey !== undefined || PASSWORD.test(baseUrl),
+  );
 }

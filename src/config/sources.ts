@@ -1,6 +1,8 @@
 import { existsSync } from "node:fs";
+import * as z from "zod";
 import type { LLMConfig } from "../types.js";
-import { checkValues } from "./check-values.js";
+import { allow, check, describeProblem } from "../validation.js";
+import { checkValues, wrongConfiguration } from "./check-values.js";
 import { generalVariables } from "./environment.js";
 import { namedFile, readFileLayer, usualFiles } from "./files.js";
 import type { Layer } from "./layers.js";
@@ -37,8 +39,24 @@ export interface GivenConfig {
   warnings: Set<string>;
 }
 
+const FILE_OR_FALSE = "the name of a file, or false";
+const anything = z.unknown().optional();
+/** What is in flags and variables is checked when it is read. */
+const sourcesSchema = z.strictObject(
+  {
+    flags: anything,
+    configFile: z.union([allow.text(FILE_OR_FALSE), z.literal(false)], FILE_OR_FALSE).optional(),
+    env: anything,
+    cwd: anything,
+    platform: anything,
+  },
+  "an object",
+);
+
 /** Reads and checks all sources. */
 export function readSources(config: LLMConfig, sources: ConfigSources): GivenConfig {
+  const { problems } = check(sourcesSchema, sources);
+  if (problems) throw wrongConfiguration(problems.map(describeProblem).join("; "));
   const { flags = {}, env = process.env, platform = process } = sources;
   const warnings = new Set<string>();
   const direct = () => "given directly";
@@ -47,7 +65,7 @@ export function readSources(config: LLMConfig, sources: ConfigSources): GivenCon
     layers: [
       { values: checkValues(config, "code", direct), originOf: direct },
       { values: checkValues(flags, "code", originOfFlag), originOf: originOfFlag },
-      generalVariables(env),
+      generalVariables(env, warnings),
       ...layers,
     ],
     env,

@@ -13,6 +13,8 @@ export interface OpenAnswer extends AnswerHead {
 const MEBIBYTE = 1024 * 1024;
 const LARGEST_JSON = 64 * MEBIBYTE;
 const LARGEST_ERROR = MEBIBYTE / 16;
+/** How long the text of an error is waited for, in milliseconds; its status tells enough. */
+const ERROR_PATIENCE = 2000;
 
 /** The body as parsed JSON; undefined if it is empty and may be. */
 export async function readJson(
@@ -20,11 +22,12 @@ export async function readJson(
   where: Where,
   mayBeEmpty: boolean,
 ): Promise<unknown> {
-  const { text, isCut } = await readText(answer.chunks, LARGEST_JSON);
-  if (isCut) {
+  const read: Uint8Array[] = [];
+  if (await readInto(read, answer.chunks, LARGEST_JSON)) {
     const what = `sent more than ${LARGEST_JSON / MEBIBYTE} MiB at once`;
     throw new ProtocolError(`${SERVERS[where.provider].name} ${what}.`, detailsOf(where));
   }
+  const text = textOf(read, LARGEST_JSON);
   if (text === "" && mayBeEmpty) return undefined;
   const body = parsedJson(text);
   if (body === undefined || saysError(body)) throw errorOfAnswer({ ...answer, text }, where);
@@ -33,14 +36,19 @@ export async function readJson(
 
 /** The error that an answer means whose status or type says that it is one. */
 export async function errorIn(answer: OpenAnswer, where: Where): Promise<LLMError> {
-  let text = "";
+  const read: Uint8Array[] = [];
+  const enough = new ConnectionError("The text of an error does not end.");
+  const timer = setTimeout(() => answer.chunks.fail(enough), ERROR_PATIENCE);
   try {
-    ({ text } = await readText(answer.chunks, LARGEST_ERROR));
+    await readInto(read, answer.chunks, LARGEST_ERROR);
   } catch (error) {
     // The status already tells that it failed; only an abort tells more.
     if (!ConnectionError.is(error)) throw error;
+  } finally {
+    clearTimeout(timer);
   }
-  return errorOfAnswer({ ...answer, text: encodingOf(answer) ? "" : text }, where);
+  const text = encodingOf(answer) ? "" : textOf(read, LARGEST_ERROR);
+  return errorOfAnswer({ ...answer, text }, where);
 }
 
 /** Throws if the body is an error although the status is good, as LM Studio sends it. */
@@ -79,17 +87,24 @@ function encodingOf({ headers }: AnswerHead): string | undefined {
   return encoding === "identity" ? undefined : encoding;
 }
 
-async function readText(
+/** Reads all, or a little more than so many bytes; tells whether there was more. */
+async function readInto(
+  read: Uint8Array[],
   chunks: AsyncIterable<Uint8Array[]>,
   most: number,
-): Promise<{ text: string; isCut: boolean }> {
-  const read: Uint8Array[] = [];
+): Promise<boolean> {
   let length = 0;
   for await (const batch of chunks) {
     read.push(...batch);
     for (const chunk of batch) length += chunk.length;
-    if (length > most) break;
+    if (length > most) return true;
   }
-  const bytes = Buffer.concat(read).subarray(0, most);
-  return { text: bytes.toString().replace(/^\uFEFF/, ""), isCut: length > most };
+  return false;
+}
+
+function textOf(read: Uint8Array[], most: number): string {
+  return Buffer.concat(read)
+    .subarray(0, most)
+    .toString()
+    .replace(/^\uFEFF/, "");
 }

@@ -107,6 +107,9 @@ export async function openConnections(settings: ConnectionSettings): Promise<Dis
       ...options,
       requestTls: { ...tls, timeout },
       proxyTls: { timeout },
+      // Its answer to CONNECT belongs to connecting; undici would wait for five minutes.
+      clientFactory: (proxy: URL, pool: object) =>
+        new undici.Pool(proxy, { ...pool, headersTimeout: timeout }),
     });
   } catch (error) {
     throw new ConfigurationError("http_proxy or https_proxy is not the address of a proxy.", {

@@ -24,8 +24,13 @@ export interface ExchangeOptions {
   onEnd?(): void;
 }
 
+/** A server that closes an idle connection does so at once, in milliseconds; later it was at work. */
+const REUSE_WINDOW = 1000;
+
 /** How much may wait for the reader before the server has to. */
 const HIGH_WATER = 64 * 1024;
+
+const READY = Promise.resolve();
 
 /** One request and its answer: undici puts in what arrives, one reader takes it out in batches. */
 export class Exchange
@@ -40,6 +45,7 @@ export class Exchange
   #connection: Connection | undefined;
   #stage: Stage = "connecting";
   #isReused = false;
+  #writtenAt = 0;
   #diedUnanswered = false;
   #chunks: Uint8Array[] = [];
   #size = 0;
@@ -69,15 +75,10 @@ export class Exchange
     else this.#connection?.giveUp();
   }
 
-  async next(): Promise<IteratorResult<Uint8Array[], undefined>> {
-    while (this.#chunks.length === 0 && !this.#end) {
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
-    }
-    if (this.#chunks.length > 0) return { done: false, value: this.#take() };
-    if (this.#end?.error) throw this.#end.error;
-    return { done: true, value: undefined };
+  // Not an async function: it would cost twice as much, for each token of a reply.
+  next(): Promise<IteratorResult<Uint8Array[], undefined>> {
+    const isReady = this.#chunks.length > 0 || this.#end !== undefined;
+    return (isReady ? READY : new Promise<void>(this.#sleep)).then(this.#result);
   }
 
   /** Gives back what was read too early. */
@@ -105,6 +106,7 @@ export class Exchange
     }
     this.#controller = controller;
     this.#stage = "waiting";
+    this.#writtenAt = performance.now();
     if (this.#connection) this.#isReused = this.#connection.requests++ > 0;
     this.#options.onWritten?.();
   }
@@ -142,11 +144,22 @@ export class Exchange
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
     if (this.#end) return;
-    this.#diedUnanswered = this.#isReused && this.#stage === "waiting";
+    const isFresh = performance.now() - this.#writtenAt < REUSE_WINDOW;
+    this.#diedUnanswered = this.#isReused && this.#stage === "waiting" && isFresh;
     this.#finish(this.#options.explain(error, this.#stage));
   }
 
   #abort = () => this.fail(abortedBy(this.#options.signal));
+
+  #sleep = (wake: () => void) => {
+    this.#wake = wake;
+  };
+
+  #result = (): IteratorResult<Uint8Array[], undefined> => {
+    if (this.#chunks.length > 0) return { done: false, value: this.#take() };
+    if (this.#end?.error) throw this.#end.error;
+    return { done: true, value: undefined };
+  };
 
   #take(): Uint8Array[] {
     const chunks = this.#chunks;

@@ -128,6 +128,11 @@ export const KINDS = {
     retryable: true,
     says: (server) => `${server} failed`,
   },
+  quota: {
+    error: RateLimitError,
+    code: "quota_exceeded",
+    says: (server) => `${server} does not answer this account any more`,
+  },
   badRequest: {
     error: ValidationError,
     code: "bad_request",

@@ -1,3 +1,4 @@
+import { Batches, type BatchReader } from "../batches.js";
 import { ProtocolError } from "../errors.js";
 import { shown } from "./server-text.js";
 import { SERVERS } from "./servers.js";
@@ -7,23 +8,15 @@ const LINE_FEED = 10;
 const LONGEST_LINE = 16 * 1024 * 1024;
 
 /** Parses lines of JSON, in batches of whatever arrived together. */
-export async function* readNdjson(
+export function readNdjson(
   chunks: AsyncIterable<Uint8Array[]>,
   where: Where,
-): AsyncGenerator<unknown[], void, undefined> {
-  const lines = new LineReader(where);
-  for await (const batch of chunks) {
-    const values: unknown[] = [];
-    const error = lines.read(batch, values);
-    if (values.length > 0) yield values;
-    if (error) throw error;
-  }
-  const last = lines.end();
-  if (last !== undefined) yield [last];
+): AsyncIterableIterator<unknown[]> {
+  return new Batches(chunks, new LineReader(where));
 }
 
 /** Cuts bytes into lines. Only whole lines are decoded, so no character is ever cut. */
-class LineReader {
+class LineReader implements BatchReader<Uint8Array, unknown> {
   readonly #where: Where;
   /** The beginning of a line whose end has not come yet. */
   #rest: Uint8Array[] = [];
@@ -34,26 +27,25 @@ class LineReader {
     this.#where = where;
   }
 
-  /** Adds what the whole lines say to `values`; gives back the error that ends them. */
-  read(batch: Uint8Array[], values: unknown[]): ProtocolError | undefined {
-    for (const chunk of batch) this.#keep(chunk);
-    const error = batch.some(endsLine) ? this.#parse(values) : undefined;
-    if (error || this.#restLength <= LONGEST_LINE) return error;
-    return this.#error(`sent a line of more than ${LONGEST_LINE / 1024 / 1024} MiB`);
+  read(chunks: Uint8Array[], values: unknown[]): void {
+    for (const chunk of chunks) this.#keep(chunk);
+    if (chunks.some(endsLine)) this.#parse(values);
+    if (this.#restLength <= LONGEST_LINE) return;
+    throw this.#error(`sent a line of more than ${LONGEST_LINE / 1024 / 1024} MiB`);
   }
 
-  /** The last line, if it came without its end. */
-  end(): unknown {
+  /** The last line may come without its end. */
+  end(values: unknown[]): void {
     const text = this.#decode(this.#join());
-    if (text.trim() === "") return undefined;
+    if (text.trim() === "") return;
     try {
-      return JSON.parse(text) as unknown;
+      values.push(JSON.parse(text));
     } catch {
       throw this.#error("ended its answer in the middle of a line", "stream_truncated");
     }
   }
 
-  #parse(values: unknown[]): ProtocolError | undefined {
+  #parse(values: unknown[]): void {
     // One decoding for all lines that came together: that is most of the time saved here.
     const bytes = this.#join();
     const whole = bytes.lastIndexOf(LINE_FEED) + 1;
@@ -66,11 +58,10 @@ class LineReader {
       try {
         values.push(JSON.parse(line));
       } catch {
-        if (line.trim() !== "")
-          return this.#error(`sent a line that is not JSON: ${shown(line, this.#where.secret)}`);
+        if (line.trim() === "") continue;
+        throw this.#error(`sent a line that is not JSON: ${shown(line, this.#where.secret)}`);
       }
     }
-    return undefined;
   }
 
   #keep(bytes: Uint8Array): void {

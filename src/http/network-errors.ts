@@ -5,6 +5,7 @@ import type { Where } from "./where.js";
 
 const LOST = /^(ECONNRESET|EPIPE|ECONNABORTED|UND_ERR_SOCKET|UND_ERR_RES_CONTENT_LENGTH_MISMATCH)$/;
 const NOT_TLS = /^(EPROTO|ERR_SSL_WRONG_VERSION_NUMBER|ERR_SSL_PACKET_LENGTH_TOO_LONG)$/;
+const TOO_SLOW = /^(UND_ERR_CONNECT_TIMEOUT|UND_ERR_HEADERS_TIMEOUT|ETIMEDOUT)$/;
 const CERTIFICATE = /CERT|SELF_SIGNED|UNABLE_TO_(VERIFY|GET)|ERR_TLS|ERR_SSL/;
 const NOT_HTTP = /^(HTTPParserError|UND_ERR_HEADERS_OVERFLOW)$/;
 
@@ -34,7 +35,7 @@ export function networkError(error: Error, stage: Stage, where: Where): LLMError
     const hint = "Check the host name in baseUrl.";
     return connection("dns", `The host of ${name} at ${url} was not found.`, hint);
   }
-  if (code === "UND_ERR_CONNECT_TIMEOUT" || code === "ETIMEDOUT") {
+  if (TOO_SLOW.test(code)) {
     return connection("connect_timeout", `${name} at ${url} did not accept the connection.`, start);
   }
   if (NOT_TLS.test(code)) {

@@ -79,6 +79,13 @@ const TABLE: Row[] = [
   { kind: KINDS.auth, status: is(401, 403) },
   { kind: KINDS.requestTimeout, status: is(408) },
   { kind: KINDS.conflict, status: is(409) },
+  // Waiting does not help, though the status is that of too many requests.
+  {
+    kind: KINDS.quota,
+    status: is(402, 429),
+    text: /insufficient.{0,20}(quota|credit|balance|fund)/i,
+  },
+  { kind: KINDS.quota, status: is(402) },
   { kind: KINDS.rateLimited, status: is(429) },
   { kind: KINDS.canceled, status: is(499) },
   { kind: KINDS.overloaded, status: is(503, 529) },

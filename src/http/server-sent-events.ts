@@ -1,5 +1,6 @@
 import { StringDecoder } from "node:string_decoder";
 import { createParser } from "eventsource-parser";
+import { Batches, type BatchReader } from "../batches.js";
 import { ProtocolError } from "../errors.js";
 import { SERVERS } from "./servers.js";
 import { detailsOf, type Where } from "./where.js";
@@ -14,30 +15,18 @@ export interface ServerSentEvent {
 const LONGEST_EVENT = 16 * 1024 * 1024;
 
 /** Parses server-sent events, in batches of whatever arrived together. */
-export async function* readServerSentEvents(
+export function readServerSentEvents(
   chunks: AsyncIterable<Uint8Array[]>,
   where: Where,
-): AsyncGenerator<ServerSentEvent[], void, undefined> {
-  const reader = new EventReader();
-  const error = (what: string, code?: string) =>
-    new ProtocolError(`${SERVERS[where.provider].name} ${what}.`, { ...detailsOf(where), code });
-  for await (const batch of chunks) {
-    reader.read(batch);
-    const events = reader.take();
-    if (events.length > 0) yield events;
-    if (reader.isOverlong) {
-      throw error(`sent an event of more than ${LONGEST_EVENT / 1024 / 1024} MiB`);
-    }
-  }
-  const last = reader.end();
-  if (last === "cut") throw error("ended its answer in the middle of an event", "stream_truncated");
-  if (last.length > 0) yield last;
+): AsyncIterableIterator<ServerSentEvent[]> {
+  return new Batches(chunks, new EventReader(where));
 }
 
-class EventReader {
-  isOverlong = false;
-  #events: ServerSentEvent[] = [];
+class EventReader implements BatchReader<Uint8Array, ServerSentEvent> {
+  readonly #where: Where;
   readonly #decoder = new StringDecoder("utf8");
+  #events: ServerSentEvent[] = [];
+  #isOverlong = false;
   #isStart = true;
   #lastCharacter = "\n";
   readonly #parser = createParser({
@@ -45,36 +34,44 @@ class EventReader {
     onEvent: ({ event, data }) => this.#events.push({ event, data }),
     // Unknown fields and retry times are to be ignored; only too much is an error.
     onError: ({ type }) => {
-      this.isOverlong ||= type === "max-buffer-size-exceeded";
+      this.#isOverlong ||= type === "max-buffer-size-exceeded";
     },
   });
 
-  read(batch: Uint8Array[]): void {
-    for (const chunk of batch) this.#feed(this.#decoder.write(chunk));
+  constructor(where: Where) {
+    this.#where = where;
   }
 
-  take(): ServerSentEvent[] {
-    const events = this.#events;
-    this.#events = [];
-    return events;
+  read(chunks: Uint8Array[], events: ServerSentEvent[]): void {
+    this.#events = events;
+    for (const chunk of chunks) this.#feed(this.#decoder.write(chunk));
+    if (!this.#isOverlong) return;
+    throw this.#error(`sent an event of more than ${LONGEST_EVENT / 1024 / 1024} MiB`);
   }
 
-  /** What came without the empty line that ends an event; "cut" if not even its line is whole. */
-  end(): ServerSentEvent[] | "cut" {
+  /** The last event may come without the empty line that ends it, but not without its own end. */
+  end(events: ServerSentEvent[]): void {
+    this.#events = events;
     this.#feed(this.#decoder.end());
     const isCut = this.#lastCharacter !== "\n" && this.#lastCharacter !== "\r";
     this.#parser.feed("\n\n");
-    const events = this.take();
-    return isCut && events.some(({ data }) => !isWhole(data)) ? "cut" : events;
+    if (!isCut || events.every(({ data }) => isWhole(data))) return;
+    events.length = 0;
+    throw this.#error("ended its answer in the middle of an event", "stream_truncated");
   }
 
   #feed(text: string): void {
-    if (text === "" || this.isOverlong) return;
+    if (text === "" || this.#isOverlong) return;
     // The parser knows the byte order mark only as undecoded bytes.
     const fed = this.#isStart ? text.replace(/^\uFEFF/, "") : text;
     this.#isStart = false;
     this.#lastCharacter = text.charAt(text.length - 1);
     this.#parser.feed(fed);
+  }
+
+  #error(what: string, code?: string): ProtocolError {
+    const { name } = SERVERS[this.#where.provider];
+    return new ProtocolError(`${name} ${what}.`, { ...detailsOf(this.#where), code });
   }
 }
 

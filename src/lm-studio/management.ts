@@ -9,6 +9,7 @@ import {
 } from "../errors.js";
 import { countOf, type Fields, fieldsOf, textOf } from "../fields.js";
 import type { HttpClient } from "../http/http-client.js";
+import { shown } from "../http/server-text.js";
 import { detailsOf } from "../http/where.js";
 import type { PullProgress } from "../types.js";
 
@@ -89,8 +90,10 @@ async function manage(http: HttpClient, action: string, options: Options): Promi
 
 function failed(http: HttpClient, model: string, { error, status }: Fields): GenerationError {
   const reason = textOf(error) ?? textOf(fieldsOf(error).message) ?? `its status is "${status}"`;
-  return new GenerationError(`LM Studio could not download "${model}": ${reason}.`, {
-    ...detailsOf(http.where({ model })),
+  const where = http.where({ model });
+  const told = shown(reason, where.secret);
+  return new GenerationError(`LM Studio could not download "${model}": ${told}.`, {
+    ...detailsOf(where),
     code: "pull_failed",
   });
 }

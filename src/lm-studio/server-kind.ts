@@ -36,6 +36,9 @@ export const LM_STUDIO: ServerKind = {
     ttl: request.providerOptions?.lmstudio?.ttl,
     ...checkedBody(request.providerOptions?.lmstudio?.body),
   }),
+  // LM Studio tells the name twice, also when another model answers than the one that was asked for.
+  // What other servers call a model may be an alias, or what the alias stands for.
+  namesItsModel: ({ model, system_fingerprint }) => model === system_fingerprint,
   filterFor: (request) => new ReasoningMarkerFilter(request.responseFormat),
 };
 

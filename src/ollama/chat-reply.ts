@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { ProtocolError } from "../errors.js";
 import { type Fields, fieldsOf, isObject, listOf, parseJson, textOf } from "../fields.js";
 import { errorOfBody } from "../http/server-errors.js";
+import { shown } from "../http/server-text.js";
 import { detailsOf, type Where } from "../http/where.js";
 import { addEvent, type ProviderEvent } from "../providers/provider.js";
 import type { FinishReason, TokenLogprob, ToolCall } from "../types.js";
@@ -65,14 +66,12 @@ export class ChatReply {
 
   #readLine(line: Fields, batch: ProviderEvent[]): void {
     if (this.isDone) return;
-    if (line.error !== undefined) throw errorOfBody(line.error, this.#asked.where);
+    if (line.error) throw errorOfBody(line.error, this.#asked.where);
     const isEnd = line.done === true;
     if (line.message === undefined && !isEnd) throw this.#misfit(line);
     if (!this.#hasStarted) this.#start(line, batch);
     this.#readMessage(fieldsOf(line.message), batch);
-    if (line.logprobs !== undefined) {
-      this.#logprobs.push(...listOf(line.logprobs).map(toTokenLogprob));
-    }
+    for (const entry of listOf(line.logprobs)) this.#logprobs.push(toTokenLogprob(entry));
     if (isEnd) this.#end = line;
   }
 
@@ -85,11 +84,12 @@ export class ChatReply {
   #readMessage({ content, thinking, tool_calls }: Fields, batch: ProviderEvent[]): void {
     const reasoning = textOf(thinking);
     const text = textOf(content);
-    if (reasoning === undefined && text === undefined && tool_calls === undefined) return;
+    const calls = listOf(tool_calls);
+    if (reasoning === undefined && text === undefined && calls.length === 0) return;
     this.#firstContentAt ??= performance.now();
     if (reasoning !== undefined) addEvent(batch, { type: "reasoning", text: reasoning });
     if (text !== undefined) addEvent(batch, { type: "text", text });
-    if (tool_calls !== undefined) this.#readCalls(listOf(tool_calls), batch);
+    this.#readCalls(calls, batch);
   }
 
   #readCalls(calls: Fields[], batch: ProviderEvent[]): void {
@@ -109,10 +109,8 @@ export class ChatReply {
   }
 
   #misfit(line: Fields): ProtocolError {
-    return this.#error(
-      "protocol",
-      `has something unknown in it: ${JSON.stringify(line).slice(0, 100)}`,
-    );
+    const text = shown(JSON.stringify(line), this.#asked.where.secret);
+    return this.#error("protocol", `has something unknown in it: ${text}`);
   }
 
   #error(code: string, problem: string, hint?: string): ProtocolError {

@@ -1,6 +1,7 @@
 import { abortTogether } from "../abort.js";
+import { Batches } from "../batches.js";
 import type { CallOptions } from "../http/http-client.js";
-import { deliver, type ProviderEvent } from "../providers/provider.js";
+import type { ProviderEvent } from "../providers/provider.js";
 import type { ChatReply } from "./chat-reply.js";
 import type { OllamaServer } from "./server.js";
 
@@ -16,12 +17,13 @@ export async function* streamChat(
   const connection = new AbortController();
   const unlink = abortTogether(connection, options.signal);
   let lingering: NodeJS.Timeout | undefined;
+  const read = (lines: unknown[], batch: ProviderEvent[]) => {
+    reply.read(lines, batch);
+    if (reply.isDone) lingering ??= setTimeout(() => connection.abort(), LINGER_MS);
+  };
   try {
-    const lines = server.postForLines("/api/chat", { ...options, signal: connection.signal });
-    for await (const arrived of lines) {
-      yield* deliver((batch) => reply.read(arrived, batch));
-      if (reply.isDone) lingering ??= setTimeout(() => connection.abort(), LINGER_MS);
-    }
+    const lines = await server.postForLines("/api/chat", { ...options, signal: connection.signal });
+    yield* new Batches(lines, { read });
   } catch (error) {
     // A whole reply stays one, whatever becomes of its connection.
     if (!reply.isDone || options.signal.aborted) throw error;

@@ -1,4 +1,5 @@
 import { ModelNotFoundError } from "../errors.js";
+import { shown } from "../http/server-text.js";
 import { detailsOf, type Where } from "../http/where.js";
 import { type Fields, textOf } from "../fields.js";
 
@@ -19,7 +20,8 @@ export function isSameModel(one: string, other: string): boolean {
 export function servedModel(reply: Fields, asked: string, where: Where): string {
   const served = textOf(reply.model) ?? asked;
   if (isSameModel(served, asked)) return served;
-  throw new ModelNotFoundError(`Ollama was asked for "${asked}", but "${served}" answered.`, {
+  const answering = shown(served, where.secret);
+  throw new ModelNotFoundError(`Ollama was asked for "${asked}", but "${answering}" answered.`, {
     ...detailsOf(where),
     code: "model_mismatch",
     model: asked,

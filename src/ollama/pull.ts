@@ -14,7 +14,7 @@ export async function* pullModel(
   const where = server.where({ model });
   const options = { signal, model, body: { model, stream: true } };
   let last: PullProgress | undefined;
-  for await (const lines of server.postForLines("/api/pull", options)) {
+  for await (const lines of await server.postForLines("/api/pull", options)) {
     for (const line of lines) {
       last = toProgress(fieldsOf(line), where);
       yield last;

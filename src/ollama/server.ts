@@ -20,14 +20,16 @@ export class OllamaServer {
   readonly #http: HttpClient;
 
   constructor(settings: Omit<HttpSettings, "provider">) {
-    this.#http = new HttpClient({ provider: "ollama", ...settings });
+    // Others write the address with the path that all of Ollama's own have in common.
+    const baseUrl = settings.baseUrl.replace(/\/api\/*$/, "");
+    this.#http = new HttpClient({ provider: "ollama", ...settings, baseUrl });
     this.url = this.#http.url;
   }
 
-  /** Posts JSON and delivers the lines of the answer, in batches. */
-  async *postForLines(path: string, options: CallOptions): AsyncGenerator<unknown[]> {
+  /** Posts JSON; resolves with the lines of the answer, in batches, when it has begun. */
+  async postForLines(path: string, options: CallOptions): Promise<AsyncIterable<unknown[]>> {
     const { chunks } = await this.#http.openStream(path, options);
-    yield* readNdjson(chunks, this.where(options));
+    return readNdjson(chunks, this.where(options));
   }
 
   /** Names this server in errors. */
@@ -71,7 +73,7 @@ export class OllamaServer {
     const inMemory = names.filter((name) => findByName(running, name));
     for (const name of new Set([...inMemory, ...names])) {
       const told = can(findByName(models, name)!, purpose);
-      if (told ?? can(await this.show(name, signal), purpose) ?? true) return name;
+      if (told ?? (await this.#isAble(name, purpose, signal))) return name;
     }
     throw new ModelNotFoundError(`Ollama at ${this.url} has no model for ${purpose}.`, {
       ...detailsOf(this.where()),
@@ -81,6 +83,16 @@ export class OllamaServer {
 
   close(): Promise<void> {
     return this.#http.close();
+  }
+
+  /** A model that is listed, but whose files are gone, can do nothing. */
+  async #isAble(model: string, purpose: Purpose, signal: AbortSignal): Promise<boolean> {
+    try {
+      return can(await this.show(model, signal), purpose) ?? true;
+    } catch (error) {
+      if (ModelNotFoundError.is(error)) return false;
+      throw error;
+    }
   }
 
   async #list(path: string, signal: AbortSignal): Promise<Fields[]> {

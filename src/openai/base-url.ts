@@ -7,10 +7,14 @@ export interface ServerAddress {
 }
 
 /**
- * Takes a base URL apart. People write it with and without the version at its end.
- * @example splitBaseUrl("http://localhost:1234"); // { root: "http://localhost:1234", api: "/v1" }
+ * Takes a base URL apart. People write it with and without the version at its end; some servers
+ * have more behind the version.
+ * @example
+ * splitBaseUrl("http://localhost:1234"); // { root: "http://localhost:1234", api: "/v1" }
+ * splitBaseUrl("https://example.com/v1beta/openai"); // { …, api: "/v1beta/openai" }
  */
 export function splitBaseUrl(baseUrl: string): ServerAddress {
-  const [, root = "", version = "/v1"] = /^(.*?)(\/v\d+)?\/*$/is.exec(baseUrl) ?? [];
-  return { root, api: version };
+  const [, root = "", api = "/v1"] =
+    /^(.*?[^/])(\/v\d+[a-z\d]*(?:\/.*?[^/])?)?\/*$/i.exec(baseUrl) ?? [];
+  return { root, api };
 }

@@ -1,15 +1,17 @@
-import { ModelNotFoundError, ProtocolError } from "../errors.js";
+import { type LLMError, ProtocolError } from "../errors.js";
 import { type Fields, fieldsOf, isObject, listOf, parseJson, textOf } from "../fields.js";
 import { errorOfBody } from "../http/server-errors.js";
 import type { ServerSentEvent } from "../http/server-sent-events.js";
-import { shown } from "../http/server-text.js";
+import { saysError, shown } from "../http/server-text.js";
 import { SERVERS } from "../http/servers.js";
 import { detailsOf, type Where } from "../http/where.js";
 import { addEvent, type ProviderEvent } from "../providers/provider.js";
 import type { CheckedRequest } from "../request.js";
 import type { FinishReason, TokenLogprob, Usage } from "../types.js";
 import { toTokenLogprob, toUsage, timingsOf } from "./chat-numbers.js";
-import { isSameModel } from "./model-name.js";
+import { deltaOf } from "./content-parts.js";
+import { isSameModel, otherModel } from "./model-name.js";
+import { disobedience } from "./disobedience.js";
 import type { FilteredText, ServerKind, TextFilter } from "./server-kind.js";
 import { ToolCallAssembler } from "./tool-calls.js";
 
@@ -32,6 +34,8 @@ const FINISH_REASONS = new Map<string, FinishReason>([
   ["content_filter", "content_filter"],
 ]);
 
+const REFUSED = "the model refused to answer";
+
 /** Turns the chunks of a chat completion into events. */
 export class ChatReply {
   readonly #asked: Asked;
@@ -42,8 +46,12 @@ export class ChatReply {
   #hasStarted = false;
   #isDone = false;
   #isStopped = false;
+  /** True if something of what was just read can only be delivered later. */
+  #isHolding = false;
   #finishReason: FinishReason | undefined;
   #usage: Usage = {};
+  /** When what is being read arrived. */
+  #now = 0;
   #firstContentAt: number | undefined;
   #lastContentAt = 0;
   #hasText = false;
@@ -75,18 +83,24 @@ export class ChatReply {
 
   /** Adds the events of server-sent events to a batch, up to the first that is an error. */
   read(events: readonly ServerSentEvent[], batch: ProviderEvent[]): void {
+    this.#now = performance.now();
+    this.#isHolding = false;
     for (const { event, data } of events) {
       if (this.#isDone || this.#isStopped) break;
       if (data.trim() === "[DONE]") this.#isDone = true;
-      else this.#readChunk(this.#parse(data), batch, event);
+      else if (event === "error") throw this.#failure(parseJson(data) ?? data);
+      else this.#readChunk(this.#parse(data), batch);
     }
+    const tells = batch.some(({ type }) => type !== "start");
+    if (this.#isHolding && !tells) batch.push({ type: "progress" });
   }
 
   /** The events of a reply that came as one object, though a stream was asked for. */
   readWhole(body: unknown): ProviderEvent[] {
     const batch: ProviderEvent[] = [];
     const whole = fieldsOf(body);
-    if (whole.error === undefined && !Array.isArray(whole.choices)) throw this.#isNoChunk(body);
+    this.#now = performance.now();
+    if (!saysError(whole) && !Array.isArray(whole.choices)) throw this.#isNoChunk(body);
     this.#readChunk(whole, batch);
     this.#isDone = true;
     return batch;
@@ -102,7 +116,8 @@ export class ChatReply {
       batch.push({ type: "tool-call", toolCall });
     }
     const finishReason = this.#endReason();
-    this.#checkObedience();
+    const seen = { hasCalled: !this.#calls.isEmpty, hasReasoned: this.#hasReasoned };
+    this.#warnings.push(...disobedience(this.#asked.request, seen));
     batch.push({
       type: "finish",
       finishReason,
@@ -125,10 +140,8 @@ export class ChatReply {
     return chunk;
   }
 
-  #readChunk(chunk: Fields, batch: ProviderEvent[], event?: string): void {
-    if (event === "error" || (chunk.error !== undefined && chunk.error !== null)) {
-      throw errorOfBody(chunk.error ?? chunk.message ?? chunk, this.#asked.where);
-    }
+  #readChunk(chunk: Fields, batch: ProviderEvent[]): void {
+    if (saysError(chunk)) throw this.#failure(chunk);
     if (!this.#hasStarted) this.#start(chunk, batch);
     if (isObject(chunk.usage)) this.#usage = toUsage(chunk.usage);
     const choice: unknown = Array.isArray(chunk.choices) ? chunk.choices[0] : undefined;
@@ -143,21 +156,19 @@ export class ChatReply {
       }
     }
     const reason = textOf(choice.finish_reason);
+    // A gateway has sent its good status when what is behind it fails.
+    if (choice.error) throw this.#failure(choice);
+    if (reason === "error") throw this.#failure('its finish reason is "error"');
     if (reason !== undefined) this.#finishReason = FINISH_REASONS.get(reason) ?? "other";
   }
 
-  #start({ model }: Fields, batch: ProviderEvent[]): void {
-    const { model: asked, warnings, where } = this.#asked;
-    const served = textOf(model) ?? asked;
+  #start(chunk: Fields, batch: ProviderEvent[]): void {
+    const { model: asked, kind, where } = this.#asked;
+    const served = textOf(chunk.model) ?? asked;
+    const warnings = [...this.#asked.warnings];
     if (!isSameModel(asked, served)) {
-      throw new ModelNotFoundError(
-        `${SERVERS[where.provider].name} has no model "${asked}": "${shown(served)}" answered instead.`,
-        {
-          ...detailsOf(where),
-          code: "model_mismatch",
-          hint: `Load "${asked}", or ask for "${shown(served)}".`,
-        },
-      );
+      if (kind.namesItsModel?.(chunk) ?? true) throw otherModel(asked, served, where);
+      warnings.push(`"${shown(served, where.secret)}" answered for "${asked}"`);
     }
     batch.push({ type: "start", model: served, warnings });
     this.#hasStarted = true;
@@ -167,11 +178,23 @@ export class ChatReply {
     const reasoning = textOf(delta.reasoning_content) ?? textOf(delta.reasoning);
     if (reasoning !== undefined) this.#addReasoning(reasoning, batch);
     const text = textOf(delta.content);
-    if (text !== undefined) this.#addText(this.#filter?.push(text) ?? { text }, batch);
+    if (text !== undefined) this.#readText(text, batch);
+    else if (Array.isArray(delta.content)) {
+      for (const part of listOf(delta.content)) this.#readDelta(deltaOf(part), batch);
+    }
+    const refusal = textOf(delta.refusal);
+    if (refusal !== undefined) this.#addRefusal(refusal, batch);
     for (const fragment of listOf(delta.tool_calls)) {
       this.#mark();
+      this.#isHolding = true;
       this.#calls.add(fragment);
     }
+  }
+
+  #readText(text: string, batch: ProviderEvent[]): void {
+    const filtered = this.#filter?.push(text) ?? { text };
+    this.#isHolding ||= filtered.text === "";
+    this.#addText(filtered, batch);
   }
 
   #addReasoning(text: string, batch: ProviderEvent[]): void {
@@ -179,6 +202,12 @@ export class ChatReply {
     this.#hasReasoned = true;
     if (this.#reasoning !== undefined) this.#reasoning += text;
     addEvent(batch, { type: "reasoning", text });
+  }
+
+  /** OpenAI keeps it apart, but it is all that the reader gets. */
+  #addRefusal(text: string, batch: ProviderEvent[]): void {
+    this.#addText({ text }, batch);
+    if (!this.#warnings.includes(REFUSED)) this.#warnings.push(REFUSED);
   }
 
   #addText({ text, reasoning = "", stopped = false }: FilteredText, batch: ProviderEvent[]): void {
@@ -194,8 +223,8 @@ export class ChatReply {
   }
 
   #mark(): void {
-    this.#lastContentAt = performance.now();
-    this.#firstContentAt ??= this.#lastContentAt;
+    this.#lastContentAt = this.#now;
+    this.#firstContentAt ??= this.#now;
   }
 
   /** LM Studio files the JSON of some models under reasoning. */
@@ -213,7 +242,12 @@ export class ChatReply {
     if (reason === undefined && !this.#isDone) {
       throw this.#error("stream_truncated", "ended its reply early");
     }
-    if (!this.#calls.isEmpty && reason !== "length") return "tool_calls";
+    const isCut = reason === "length" || reason === "content_filter";
+    if (!this.#calls.isEmpty && !isCut) return "tool_calls";
+    if (reason === "tool_calls") {
+      this.#warnings.push("the server told of tool calls, but sent none");
+      return "other";
+    }
     if (reason === undefined) this.#warnings.push("the server did not tell why the reply ended");
     return reason ?? "other";
   }
@@ -224,16 +258,8 @@ export class ChatReply {
     return this.#finishReason !== undefined && (this.#usage.completionTokens ?? 0) > 0;
   }
 
-  /** Not every model, nor every engine of a server, does all that it is told. */
-  #checkObedience(): void {
-    const { reasoning, toolChoice, tools = [] } = this.#asked.request;
-    const mustCall = tools.length > 0 && (toolChoice === "required" || isObject(toolChoice));
-    if (mustCall && this.#calls.isEmpty) {
-      this.#warnings.push("the reply has no tool call, though toolChoice demands one");
-    }
-    if (reasoning === false && this.#hasReasoned) {
-      this.#warnings.push("the model reasoned, though reasoning was turned off");
-    }
+  #failure(said: unknown): LLMError {
+    return errorOfBody(fieldsOf(said).error || said, this.#asked.where);
   }
 
   #isNoChunk(data: unknown): ProtocolError {

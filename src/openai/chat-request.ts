@@ -19,20 +19,19 @@ export function toChatBody(request: CheckedRequest, model: string, kind: ServerK
     stop: request.stop.length > 0 ? request.stop : undefined,
     presence_penalty: request.presencePenalty,
     frequency_penalty: request.frequencyPenalty,
-    tools: request.tools?.map(toWireTool),
     ...kind.fields(request),
   };
 }
 
 /** For servers that know no `tool_choice`: tools that must not be called are not offered. */
-export function offeredTools({ tools, toolChoice }: CheckedRequest): Fields {
-  return toolChoice === "none" ? { tools: undefined } : { tools: tools?.map(toWireTool) };
+export function offeredTools({ tools = [], toolChoice }: CheckedRequest): Fields {
+  return toolChoice === "none" || tools.length === 0 ? {} : { tools: tools.map(toWireTool) };
 }
 
 /** For servers whose `tool_choice` is one word: a named tool is the only one on offer. */
 export function chosenTools({ tools = [], toolChoice }: CheckedRequest): Fields {
   if (tools.length === 0) return {};
-  if (!isObject(toolChoice)) return { tool_choice: toolChoice };
+  if (!isObject(toolChoice)) return { tools: tools.map(toWireTool), tool_choice: toolChoice };
   const { name } = toolChoice.function;
   const chosen = tools.filter((tool) => tool.function.name === name);
   if (chosen.length === 0)

@@ -1,10 +1,11 @@
 import { abortedBy, abortTogether } from "../abort.js";
+import { Batches } from "../batches.js";
 import { ConnectionError, LLMError, ProtocolError } from "../errors.js";
 import { parseJson } from "../fields.js";
 import type { CallOptions, HttpClient } from "../http/http-client.js";
-import { readServerSentEvents } from "../http/server-sent-events.js";
+import { readServerSentEvents, type ServerSentEvent } from "../http/server-sent-events.js";
 import { detailsOf, type Where } from "../http/where.js";
-import { deliver, type ProviderEvent } from "../providers/provider.js";
+import type { ProviderEvent } from "../providers/provider.js";
 import type { ChatReply } from "./chat-reply.js";
 
 /** Milliseconds for a server to tell the usage, and to end the stream, once the reply has ended. */
@@ -14,7 +15,10 @@ const LINGER_MS = 100;
 /** Bytes of a reply that is not streamed. */
 const MAX_WHOLE = 64 * 1024 * 1024;
 
-/** Sends a chat completion request and delivers the events of its reply. */
+/**
+ * Sends a chat completion request and delivers the events of its reply. Reads to the end, so that
+ * the connection can be used again; but a server that goes on after its last word is left.
+ */
 export async function* streamChat(
   http: HttpClient,
   path: string,
@@ -23,50 +27,40 @@ export async function* streamChat(
 ): AsyncGenerator<readonly ProviderEvent[]> {
   const connection = new AbortController();
   const unlink = abortTogether(connection, options.signal);
+  let lingering: NodeJS.Timeout | undefined;
+  const read = (events: ServerSentEvent[], batch: ProviderEvent[]) => {
+    reply.read(events, batch);
+    if (reply.isStopped) connection.abort();
+    if (!reply.hasEnded) return;
+    clearTimeout(lingering);
+    lingering = setTimeout(() => connection.abort(), reply.isDone ? LINGER_MS : FINISH_MS);
+  };
   try {
     const answer = await http.openStream(path, { ...options, signal: connection.signal });
     const where = http.where(options);
     if (/\bjson$/.test(answer.contentType)) {
       yield reply.readWhole(await readJson(answer.chunks, where));
     } else {
-      yield* readEvents(readServerSentEvents(answer.chunks, where), reply, connection);
-    }
-    if (options.signal.aborted) throw abortedBy(options.signal);
-    yield reply.end();
-  } finally {
-    unlink();
-  }
-}
-
-/**
- * Reads to the end, so that the connection can be used again; but a server that goes on after its
- * last word is left.
- */
-async function* readEvents(
-  events: ReturnType<typeof readServerSentEvents>,
-  reply: ChatReply,
-  connection: AbortController,
-): AsyncGenerator<readonly ProviderEvent[]> {
-  let lingering: NodeJS.Timeout | undefined;
-  try {
-    for await (const arrived of events) {
-      // Also when nothing comes of it: it shows that the server is alive.
-      yield* deliver((batch) => reply.read(arrived, batch));
-      if (reply.isStopped) return;
-      if (!reply.hasEnded) continue;
-      clearTimeout(lingering);
-      lingering = setTimeout(() => connection.abort(), reply.isDone ? LINGER_MS : FINISH_MS);
+      yield* new Batches(readServerSentEvents(answer.chunks, where), { read });
     }
   } catch (error) {
     const isOnlyTheConnection = connection.signal.aborted || isCut(error);
     if (!reply.hasEnded || !isOnlyTheConnection) throw error;
   } finally {
     clearTimeout(lingering);
+    unlink();
   }
+  if (options.signal.aborted) checkReason(abortedBy(options.signal));
+  yield reply.end();
 }
 
 function isCut(error: unknown): boolean {
   return ConnectionError.is(error) || (LLMError.is(error) && error.code === "stream_truncated");
+}
+
+/** A server that is silent after the finish owes nothing but the token counts. */
+function checkReason(reason: LLMError): void {
+  if (reason.code !== "idle_timeout") throw reason;
 }
 
 async function readJson(chunks: AsyncIterable<Uint8Array[]>, where: Where): Promise<unknown> {

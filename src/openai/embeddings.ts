@@ -1,9 +1,8 @@
-import { ModelNotFoundError, ProtocolError } from "../errors.js";
+import { ProtocolError } from "../errors.js";
 import { countOf, type Fields, fieldsOf, listOf, textOf } from "../fields.js";
-import { shown } from "../http/server-text.js";
 import { detailsOf, type Where } from "../http/where.js";
 import type { EmbeddingResponse } from "../types.js";
-import { isSameModel } from "./model-name.js";
+import { isSameModel, otherModel } from "./model-name.js";
 
 /** The answer of `/v1/embeddings` to so many texts, checked. */
 export function toEmbeddings(
@@ -14,15 +13,7 @@ export function toEmbeddings(
 ): EmbeddingResponse {
   const { data, model, usage } = fieldsOf(body);
   const served = textOf(model) ?? asked;
-  if (!isSameModel(asked, served)) {
-    throw new ModelNotFoundError(
-      `There is no model "${asked}": "${shown(served)}" answered instead.`,
-      {
-        ...detailsOf(where),
-        code: "model_mismatch",
-      },
-    );
-  }
+  if (!isSameModel(asked, served)) throw otherModel(asked, served, where);
   const embeddings = inOrder(listOf(data));
   if (embeddings.length !== count || !isVectors(embeddings)) {
     throw new ProtocolError(

@@ -1,6 +1,6 @@
 import { ValidationError } from "../errors.js";
 import type { CheckedRequest } from "../request.js";
-import type { ImagePart, Message, ProviderName } from "../types.js";
+import type { ImagePart, Message, ProviderName, ToolCall } from "../types.js";
 
 /** A message as `/v1/chat/completions` takes it. */
 export type WireMessage = Record<string, unknown> & { role: string };
@@ -24,13 +24,13 @@ export function toWireMessages(
     content: contentOf(message, `messages[${index}]`, style),
     [style.reasoningField]: message.reasoning,
     tool_call_id: message.toolCallId,
-    tool_calls: message.toolCalls?.map(({ id, name, arguments: args }) => ({
-      id,
-      type: "function",
-      // Also where the model wrote something else: servers parse it before the template sees it.
-      function: { name, arguments: JSON.stringify(args) },
-    })),
+    tool_calls: message.toolCalls?.length ? message.toolCalls.map(toWireCall) : undefined,
   }));
+}
+
+function toWireCall({ id, name, arguments: args }: ToolCall): object {
+  // Also where the model wrote something else: servers parse it before the template sees it.
+  return { id, type: "function", function: { name, arguments: JSON.stringify(args) } };
 }
 
 /** Plain text where there is nothing but text: not every server takes parts. */

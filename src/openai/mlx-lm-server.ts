@@ -3,6 +3,7 @@ import type { Fields } from "../fields.js";
 import { StopMatcher } from "../stop.js";
 import type { CheckedRequest } from "../request.js";
 import { offeredTools } from "./chat-request.js";
+import { OWN_MODEL } from "./model-name.js";
 import type { PlainServerKind, TextFilter } from "./server-kind.js";
 
 /** Else it ends a reply after 512 tokens; it does not notice when a context is full. */
@@ -27,7 +28,7 @@ export const MLX_LM_SERVER: PlainServerKind = {
     "frequencyPenalty",
     "logitBias",
   ]),
-  ownModel: "default_model",
+  ownModel: OWN_MODEL,
   hasEmbeddings: false,
   fields: (request) => ({
     ...offeredTools(request),

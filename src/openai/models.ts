@@ -34,8 +34,8 @@ export function toModelInfo(entry: Fields, provider: ProviderName): ModelInfo | 
     object: "model",
     created: countOf(entry.created),
     ownedBy: textOf(entry.owned_by),
-    // vLLM's.
-    contextLength: countOf(entry.max_model_len),
+    // vLLM's, and OpenRouter's.
+    contextLength: countOf(entry.max_model_len) ?? countOf(entry.context_length),
     // Nothing but the name tells them apart.
     ...(/embed/i.test(id) && { capabilities: ["embedding"] }),
   };

@@ -26,6 +26,8 @@ export interface ServerKind extends MessageStyle {
   capabilities: ReadonlySet<OptionalFeature>;
   /** Fields of a request's body beyond, or instead of, the common ones; refuses what it cannot do. */
   fields(request: CheckedRequest): Fields;
+  /** True if a chunk names the model by its own name, not by an alias; unless told, all do. */
+  namesItsModel?(chunk: Fields): boolean;
   filterFor?(request: CheckedRequest): TextFilter | undefined;
 }
 

@@ -44,7 +44,8 @@ export class OpenAiServer<Kind extends ServerKind = ServerKind> {
     return `${this.#api}/models`;
   }
 
-  async *chat(
+  /** Delivers the events of a reply. */
+  chat(
     { request, model, warnings }: Chat,
     { signal, requestId, startedAt, onProgress }: CallContext,
   ): AsyncGenerator<readonly ProviderEvent[]> {
@@ -59,7 +60,7 @@ export class OpenAiServer<Kind extends ServerKind = ServerKind> {
       startedAt,
     });
     const options = { signal, requestId, model, onProgress, body };
-    yield* streamChat(http, `${this.#api}/chat/completions`, options, reply);
+    return streamChat(http, `${this.#api}/chat/completions`, options, reply);
   }
 
   async listModels(signal: AbortSignal): Promise<ModelInfo[]> {

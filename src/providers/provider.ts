@@ -44,6 +44,8 @@ export interface CallContext {
 /** What a provider delivers; whatever else a `StreamEvent` has is filled in by the layers above. */
 export type ProviderEvent =
   | { type: "start"; model: string; warnings: string[] }
+  /** Content came that cannot be delivered yet, such as a part of a tool call. */
+  | { type: "progress" }
   | Exclude<StreamEvent, { type: "start" | "finish" }>
   | ({ type: "finish" } & Pick<LLMResponse, "finishReason" | "usage" | "timings" | "logprobs"> & {
         /** What turned out only during the reply. */
@@ -106,20 +108,6 @@ export function addEvent(batch: ProviderEvent[], event: ProviderEvent): void {
   if (event.type === "text" && last?.type === "text") last.text += event.text;
   else if (event.type === "reasoning" && last?.type === "reasoning") last.text += event.text;
   else batch.push(event);
-}
-
-/** The events of what came together, even if it ends with an error: what came before is part of the reply. */
-export function* deliver(
-  fill: (batch: ProviderEvent[]) => void,
-): Generator<readonly ProviderEvent[]> {
-  const batch: ProviderEvent[] = [];
-  try {
-    fill(batch);
-  } catch (error) {
-    yield batch;
-    throw error;
-  }
-  yield batch;
 }
 
 /** Options that shape the reply a little; a provider without them still gives a useful one. */

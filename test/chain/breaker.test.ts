@@ -166,6 +166,24 @@ describe("a breaker", () => {
     expect(breaker.report()).toMatchObject({ state: "open", opensIn: 10 });
   });
 
+  test("lets another request find out if the first has no end", () => {
+    fail(3);
+    clock.time += 10;
+    breaker.enter();
+    clock.time += 59;
+    expect(breaker.admits).toBe(false);
+    clock.time += 1;
+    expect(breaker.admits).toBe(true);
+    breaker.enter();
+    expect(breaker.admits).toBe(false);
+  });
+
+  test("remembers what opened it for as long as it is not closed", () => {
+    fail(3);
+    clock.time += 3600;
+    expect(breaker.report()).toEqual({ state: "half-open", failures: 3, code: "server_error" });
+  });
+
   test("is not fooled by requests that were sent before it opened", () => {
     const older = breaker.enter();
     fail(3);
@@ -267,6 +285,20 @@ describe("in a chain", () => {
     // An abort says nothing of the server: so the next one tries it out.
     expect(storyOf((await wholeOf(chain)).attempts)).toEqual(["0: ok"]);
     expect(storyOf((await wholeOf(chain)).attempts)).toEqual(["0: ok"]);
+  });
+
+  test("of many requests at once only one finds out, whichever leg it is", async () => {
+    const first = acting([refused]);
+    const second = acting([refused], { name: "lmstudio" });
+    const { chain } = chained([
+      first,
+      [second, { maxConcurrent: 1 }],
+      acting(reply("here"), { name: "mlx" }),
+    ]);
+    for (let call = 0; call < 2; call++) await wholeOf(chain);
+    clock.time += 10;
+    await Promise.all(Array.from({ length: 20 }, () => wholeOf(chain)));
+    expect([first.asked.length, second.asked.length]).toEqual([3, 3]);
   });
 
   test("a reply counts at its end: one that breaks off is a failure", async () => {

@@ -116,6 +116,20 @@ const ENDS: [string, string | undefined, () => Promise<void>][] = [
     },
   ],
   [
+    "an abort of a stream that nobody reads on",
+    "aborted",
+    async () => {
+      ollama.fault("silence");
+      const stream = client.stream(request());
+      const events = stream[Symbol.asyncIterator]();
+      for (let event = await events.next(); event.value.type !== "text"; ) {
+        event = await events.next();
+      }
+      caller.abort();
+      await fails(stream.response);
+    },
+  ],
+  [
     "the end of the client",
     "closed",
     async () => {

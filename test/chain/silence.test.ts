@@ -130,6 +130,17 @@ describe("after the first content", () => {
     expect(state.text).toBe("aaaaaaaaaa");
   });
 
+  test("content that cannot be delivered yet begins one too, also as the first", async () => {
+    const progress: Act = [{ type: "progress" }];
+    const parts = Array.from({ length: 20 }, (): Act[] => [progress, 900]).flat();
+    const { state } = reading([[START], 4000, ...parts, [text("call"), FINISH]]);
+    await pass(22.1);
+    expect(state.text).toBe("call");
+    const stuck = reading([[START], progress, "silence"]);
+    await pass(1.1);
+    expect(stuck.state.error).toMatchObject({ code: "idle_timeout" });
+  });
+
   test("empty batches do not", async () => {
     const nothings = Array.from({ length: 10 }, (): Act[] => [300, []]).flat();
     const { state } = reading([[START], [text("half")], ...nothings, [FINISH]]);

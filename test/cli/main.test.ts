@@ -101,6 +101,13 @@ describe("wrong use ends with 2 and says why", () => {
     expect(stderr).toContain("LLM_CLIENT_TIMEOUT");
   });
 
+  test("a message that holds what steers a terminal loses it", async () => {
+    const { stderr } = await run(["generate", "--schema", "a\x1b[31m\nb", "Hi"]);
+    expect(stderr).toBe("llm-client: The schema a [31m b does not exist.\n");
+    const config = await run(["config", "path"], { env: { "LLM_CLIENT_\x1b[31m": "x" } });
+    expect(config.stderr).toContain("LLM_CLIENT_ [31m is not known");
+  });
+
   test("text on stdin that is not UTF-8 is refused", async () => {
     const command = `printf '\\377' | "${process.execPath}" "${CLI}" generate`;
     const result = promisify(execFile)("sh", ["-c", command]);

@@ -51,6 +51,17 @@ test.each([
   expect(message).toContain(`(from ${name})`);
 });
 
+test("an unknown LLM_CLIENT_… is told, with the name that it may stand for", () => {
+  expect(resolve({ LLM_CLIENT_MODLE: "x", OTHER_CLIENT_MODEL: "y" }).warnings).toEqual([
+    "the variable LLM_CLIENT_MODLE is not known and has no effect: did you mean LLM_CLIENT_MODEL?",
+  ]);
+  const { warnings } = resolve({ LLM_CLIENT_BASE_URL: "http://ada:hush@box" });
+  expect(warnings).toEqual([
+    expect.stringContaining("no effect: LLM_CLIENT_PROVIDER, LLM_CLIENT_"),
+  ]);
+  expect(warnings[0]).not.toContain("hush");
+});
+
 test("a wrong variable of a provider that is not used does no harm", () => {
   const env = { OLLAMA_TIMEOUT: "soon", OLLAMA_HOST: "ftp://box" };
   expect(resolve(env, { provider: "mlx" }).legs).toHaveLength(1);

@@ -156,14 +156,19 @@ describe("a key in a file that others can read", () => {
   };
 
   test.each([0o640, 0o604, 0o620])("mode %o brings a warning", async (mode) => {
-    const expected = [expect.stringContaining(`${folders.userFile} holds an API key and is open`)];
+    const expected = [
+      expect.stringContaining(`${folders.userFile} holds a key or a password and is open`),
+    ];
     expect(await warnings(key, mode)).toEqual(expected);
     expect(await warnings({ fallbackConfigs: [key] }, mode)).toEqual(expected);
+    const password = { provider: "ollama", baseUrl: "https://ada:hush@box" };
+    expect(await warnings(password, mode)).toEqual(expected);
   });
 
   test("without a key, or for its owner alone, it is fine", async () => {
     expect(await warnings(key, 0o600)).toEqual([]);
-    expect(await warnings({ provider: "ollama" }, 0o644)).toEqual([]);
+    expect(await warnings({ provider: "ollama", baseUrl: "http://box:1" }, 0o644)).toEqual([]);
+    expect(await warnings({ provider: "mlx", baseUrl: "./models@2" }, 0o644)).toEqual([]);
   });
 
   test("the logger is told", async () => {

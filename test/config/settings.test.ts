@@ -25,6 +25,16 @@ const defaults = {
 };
 
 test.each([
+  [{ configfile: "x" }, "configfile is not a known field"],
+  [{ configFile: true }, "configFile is true, but must be the name of a file, or false"],
+  [{ configFile: "" }, 'configFile is "", but must be the name of a file, or false'],
+  [null, "it is null, but must be an object"],
+])("sources that are %j are refused", (sources, problem) => {
+  const { message } = refusalOf(() => resolveConfig({}, sources as never));
+  expect(message).toContain(problem);
+});
+
+test.each([
   ["mlx", undefined],
   ["ollama", "http://localhost:11434"],
   ["lmstudio", "http://localhost:1234"],

@@ -100,6 +100,22 @@ describe("a connection", () => {
     expect(requests).toEqual([0, 0, 1]);
   });
 
+  test("that dies after the server was at work for a while is not replaced", async () => {
+    const requests: number[] = [];
+    const { url } = await startSocketServer((socket, index) => {
+      onRequest(socket, (request) => {
+        requests.push(index);
+        if (request === 0) socket.write(answer("[]"));
+        else setTimeout(() => socket.end(), 1200);
+      });
+    });
+    const client = clientOf(url);
+    await client.requestJson("GET", "/", unaborted());
+    const error = await failureOf(client.requestJson("GET", "/", unaborted()));
+    expect(error).toMatchObject({ code: "connection_reset" });
+    expect(requests).toEqual([0, 0]);
+  });
+
   test.each([
     ["resets", (socket: Socket) => socket.resetAndDestroy()],
     ["closes", (socket: Socket) => socket.end()],
@@ -174,6 +190,15 @@ describe("a broken answer", () => {
       message: `Ollama at ${url} broke off its answer.`,
     });
     expect(got.join("")).toBe("some");
+  });
+
+  test("that is an error and does not end tells what had come of it", async () => {
+    const { url } = await startServer((_, response) => {
+      response.writeHead(500).write('{"error":"out of luck');
+    });
+    const error = await failureOf(clientOf(url).openStream("/", { ...unaborted(), body: {} }));
+    expect(error).toMatchObject({ code: "server_error", status: 500 });
+    expect((error as LLMError).message).toContain("out of luck");
   });
 
   test("without length ends with its connection, as HTTP/1.0 has it", async () => {
@@ -434,6 +459,15 @@ describe("a proxy of the environment", () => {
     expect(error).toMatchObject({ name: "ConnectionError", code: "connection_failed" });
     expect(error.message).toContain("proxy");
     expect(error.hint).toContain("no_proxy");
+  });
+
+  test("that does not answer has the time to connect, and no more", async () => {
+    const { url, sockets } = await startSocketServer((socket) => void socket.resume());
+    process.env.http_proxy = url;
+    const client = clientOf("http://models.test", { connectTimeout: 0.2 });
+    const call = client.requestJson("GET", "/", unaborted());
+    expect(await failureOf(call)).toMatchObject({ code: "connect_timeout" });
+    await Promise.all(sockets.map(closed));
   });
 
   test("that is no address is a ConfigurationError", async () => {

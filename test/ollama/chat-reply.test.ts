@@ -125,6 +125,17 @@ describe("a reply", () => {
     expect(reply.finish()).toMatchObject({ type: "finish", finishReason: "stop" });
   });
 
+  test.each([null, ""])("may have an error that is %j, which is none", (error) => {
+    const events = eventsOf(line({ content: "Hello" }, { error }), END);
+    expect(events[1]).toEqual({ type: "text", text: "Hello" });
+  });
+
+  test("may have more log-probabilities in a line than a call can have arguments", () => {
+    const logprobs = Array(200_000).fill({ token: "a", logprob: -1 });
+    const finish = eventsOf(line({ content: "a" }, { logprobs }), END).at(-1);
+    expect((finish as { logprobs?: unknown[] }).logprobs).toHaveLength(200_000);
+  });
+
   test("may be nothing but an end token", () => {
     const events = eventsOf({ ...END, eval_count: 1 });
     expect(events).toMatchObject([{ type: "start" }, { type: "finish", finishReason: "stop" }]);
@@ -236,6 +247,10 @@ describe("fails", () => {
     ["of a reply without tokens", [{ ...END, eval_count: 0 }]],
     ["of a reply without counts", [{ ...END, eval_count: undefined }]],
     ["of loading the model", [{ ...END, eval_count: undefined, done_reason: "load" }]],
+    [
+      "of no calls",
+      [line({ tool_calls: null }), line({ tool_calls: [] }), { ...END, eval_count: 0 }],
+    ],
   ])("where there is nothing but the end %s", (_of, lines) => {
     expect(() => eventsOf(...lines)).toThrow(expect.objectContaining({ code: "empty_response" }));
   });
@@ -251,6 +266,18 @@ describe("fails", () => {
     const message = "an error was encountered while running the model: unexpected EOF";
     const read = () => newReply().read([line({ content: "Hello" }), { error: message }]);
     expect(read).toThrow(expect.objectContaining({ code: "model_crashed", model: "tiny" }));
+  });
+
+  test("without the key that a server repeats", () => {
+    const where = { provider: "ollama", url: "http://localhost:1", secret: "my-key" } as const;
+    const asked = { model: "tiny", where, warnings: [], startedAt: 0 };
+    for (const odd of [{ echo: "my-key" }, line({}, { model: "my-key" })]) {
+      const read = () => new ChatReply(asked).read([odd]);
+      expect(read).toThrow("[redacted]");
+      expect(read).toThrow(
+        expect.objectContaining({ message: expect.not.stringContaining("my-key") }),
+      );
+    }
   });
 
   test.each([[5], [null], ["text"], [[]], [{}], [{ done: false }], [{ choices: [] }]])(

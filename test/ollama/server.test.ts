@@ -59,6 +59,24 @@ describe("the model for requests that name none", () => {
     expect(error).toBeInstanceOf(ModelNotFoundError);
   });
 
+  test("is none whose files are gone", async () => {
+    await start({ version: "0.17.4", models: [other, chat] });
+    fake.fault("status", {
+      on: "/api/show",
+      times: 1,
+      status: 404,
+      body: '{"error":"model \'other\' not found"}',
+    });
+    expect(await server.findModel("completion", signal)).toBe("chat:latest");
+  });
+
+  test("is not told where the server fails", async () => {
+    await start({ version: "0.17.4", models: [chat] });
+    fake.fault("status", { on: "/api/show", status: 503, body: '{"error":"server busy"}' });
+    const error = await failureOf(server.findModel("completion", signal));
+    expect(error.code).toBe("overloaded");
+  });
+
   test("is missing where there is none", async () => {
     await start({ models: [vector] });
     const error = await failureOf(server.findModel("completion", signal));
@@ -68,6 +86,14 @@ describe("the model for requests that name none", () => {
       hint: expect.stringContaining("ollama pull"),
     });
   });
+});
+
+test.each(["/api", "/api/"])("the address may end with %s", async (end) => {
+  await start({});
+  const other = new OllamaServer({ baseUrl: fake.url + end, connectTimeout: 3, verifySsl: true });
+  expect(other.url).toBe(fake.url);
+  expect(await other.version(signal)).toMatch(/\d/);
+  await other.close();
 });
 
 test("no models may be null", async () => {

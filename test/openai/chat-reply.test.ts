@@ -45,8 +45,10 @@ function read(reply: ChatReply, ...arrived: { event?: string; data: string }[]):
 }
 
 /** All that comes of a stream of such chunks. */
+/** What is delivered, from beginning to end. */
 function told(reply: ChatReply, ...chunks: (object | string)[]): ProviderEvent[] {
-  return [...read(reply, ...events(...chunks)), ...reply.end()];
+  const all = [...read(reply, ...events(...chunks)), ...reply.end()];
+  return all.filter(({ type }) => type !== "progress");
 }
 
 function textOf(all: ProviderEvent[]): string {
@@ -99,6 +101,14 @@ describe("a reply", () => {
     expect(start).toMatchObject({ type: "start", model: "me/tiny" });
   });
 
+  test("may come from a model that another server than LM Studio calls differently", () => {
+    const aliased = chunk({ content: "Hi" }, {}, { model: "huge", system_fingerprint: "fp_1" });
+    expect(told(newReply(), aliased, finish("stop"))[0]).toMatchObject({
+      model: "huge",
+      warnings: ["careful", '"huge" answered for "tiny"'],
+    });
+  });
+
   test("starts with the model that was asked for where the server names none", () => {
     const unnamed = chunk({ content: "Hi" }, {}, { model: "" });
     expect(told(newReply(), unnamed, finish("stop"))[0]).toMatchObject({ model: "tiny" });
@@ -126,8 +136,6 @@ describe("a reply", () => {
   test.each([
     ["stop", "stop"],
     ["length", "length"],
-    ["tool_calls", "tool_calls"],
-    ["function_call", "tool_calls"],
     ["content_filter", "content_filter"],
     ["eos", "other"],
     ["constructor", "other"],
@@ -136,6 +144,24 @@ describe("a reply", () => {
       type: "finish",
       finishReason,
     });
+  });
+
+  test("may have a list of parts as its content", () => {
+    const thinking = [{ type: "text", text: "H" }, { text: "m." }, null, 5];
+    const parts = [{ type: "thinking", thinking }, { type: "text", text: "Yes" }, { type: "odd" }];
+    const chunks = [chunk({ content: parts }), chunk({ content: [{ type: "text", text: "." }] })];
+    expect(told(newReply(), ...chunks, finish("stop")).slice(1, 3)).toEqual([
+      { type: "reasoning", text: "Hm." },
+      { type: "text", text: "Yes." },
+    ]);
+  });
+
+  test("may be a refusal, which is told in a warning", () => {
+    const chunks = [chunk({ content: null, refusal: "I will" }), chunk({ refusal: " not." })];
+    expect(told(newReply(), ...chunks, finish("stop")).slice(1)).toMatchObject([
+      { type: "text", text: "I will not." },
+      { type: "finish", finishReason: "stop", warnings: ["the model refused to answer"] },
+    ]);
   });
 
   test("may say its last words with the reason of its end", () => {
@@ -248,6 +274,14 @@ describe("the end of a reply", () => {
     expect((await timingsAfter(7)).tokensPerSecond).toBeUndefined();
   });
 
+  test("tells no speed where all of it came together", () => {
+    const chunks = [chunk({ reasoning: "Hm." }), chunk({ content: "a" }), finish("stop")];
+    const { timings } = told(newReply(), ...chunks, usage(99)).at(-1) as ProviderEvent & {
+      type: "finish";
+    };
+    expect(timings.tokensPerSecond).toBeUndefined();
+  });
+
   test("has the log-probabilities of all chunks", () => {
     const entry = (token: string, fields: object = {}) => ({ token, logprob: -0.5, ...fields });
     const logprobs = (...content: object[]) => ({ logprobs: { content } });
@@ -310,12 +344,35 @@ describe("tool calls", () => {
     ]);
   });
 
-  test("that were cut say so", () => {
+  test("show that they go on, though nothing of them can be delivered yet", () => {
+    const reply = newReply({ tools: TOOLS });
+    read(reply, ...events(chunk({ tool_calls: [call] })));
+    const more = { index: 0, function: { arguments: "more" } };
+    expect(read(reply, ...events(chunk({ tool_calls: [more] })))).toEqual([{ type: "progress" }]);
+    expect(read(reply, ...events(chunk({ role: "assistant" })))).toEqual([]);
+  });
+
+  test.each(["tool_calls", "function_call"])("may be the reason of the end: %s", (reason) => {
+    const chunks = [chunk({ tool_calls: [call] }), finish(reason)];
+    expect(told(newReply({ tools: TOOLS }), ...chunks).at(-1)).toMatchObject({
+      finishReason: "tool_calls",
+    });
+  });
+
+  test("that are told of but missing are no reason to end", () => {
+    const chunks = [chunk({ content: "Wait." }), finish("tool_calls")];
+    expect(told(newReply({ tools: TOOLS }), ...chunks).at(-1)).toMatchObject({
+      finishReason: "other",
+      warnings: ["the server told of tool calls, but sent none"],
+    });
+  });
+
+  test.each(["length", "content_filter"])("that were cut say so: %s", (reason) => {
     const cut = { ...call, function: { name: "look", arguments: '{"at":' } };
-    const all = told(newReply({ tools: TOOLS }), chunk({ tool_calls: [cut] }), finish("length"));
+    const all = told(newReply({ tools: TOOLS }), chunk({ tool_calls: [cut] }), finish(reason));
     expect(all.slice(1)).toMatchObject([
       { type: "tool-call", toolCall: { invalidArguments: '{"at":' } },
-      { type: "finish", finishReason: "length" },
+      { type: "finish", finishReason: reason },
     ]);
   });
 
@@ -394,9 +451,11 @@ describe("stop texts that the server cannot be trusted with", () => {
 });
 
 describe("what is no reply", () => {
+  const HUGE = { model: "huge", system_fingerprint: "huge" };
+
   test("another model is an error before anything is delivered", () => {
     const failure = failureOf(() =>
-      read(newReply(), ...events(chunk({ content: "Hi" }, {}, { model: "huge" }))),
+      read(newReply(), ...events(chunk({ content: "Hi" }, {}, HUGE))),
     );
     expect(failure).toBeInstanceOf(ModelNotFoundError);
     expect(failure).toMatchObject({ code: "model_mismatch", model: "tiny", provider: "lmstudio" });
@@ -426,12 +485,28 @@ describe("what is no reply", () => {
     ["an event without that field", [{ event: "error", data: '{"message":"it broke"}' }]],
     ["a chunk with an object", [{ data: '{"error":{"message":"it broke"}}' }]],
     ["a chunk with a text", [{ data: '{"error":"it broke"}' }]],
+    ["an event that is no JSON", [{ event: "error", data: "it broke" }]],
+    ["a chunk of vLLM", [{ data: '{"object":"error","message":"it broke","code":400}' }]],
+    ["a choice", [{ data: '{"choices":[{"error":{"code":502,"message":"it broke"}}]}' }]],
   ])("%s of an error is that error", (_name, sent) => {
     const reply = newReply();
     read(reply, ...events(chunk({ content: "Hi" })));
     const failure = failureOf(() => read(reply, ...sent));
     expect(failure.message).toContain("it broke");
     expect(failure).toMatchObject({ provider: "lmstudio", model: "tiny" });
+  });
+
+  test("a reply that ends with an error is one, after what came before it", () => {
+    const batch: ProviderEvent[] = [];
+    const last = chunk({ content: "half" }, { finish_reason: "error" });
+    const failure = failureOf(() => newReply().read(events(last), batch));
+    expect(failure).toMatchObject({ code: "server_error", retryable: true });
+    expect(textOf(batch)).toBe("half");
+  });
+
+  test.each([null, "", false])("a chunk whose error is %j is none", (error) => {
+    const all = told(newReply(), chunk({ content: "Hi" }, {}, { error }), finish("stop"));
+    expect(textOf(all)).toBe("Hi");
   });
 
   test("a whole answer that is an error is that error", () => {

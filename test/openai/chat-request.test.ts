@@ -53,6 +53,13 @@ describe.each(Object.entries(KINDS))("%s", (_name, kind) => {
     expect(sent(kind, { tools: [WEATHER] }).tools).toEqual([SENT_WEATHER]);
   });
 
+  test("gets no empty list of tools or calls, which some refuse", () => {
+    const messages = [{ role: "assistant" as const, content: "Hm.", toolCalls: [] }];
+    const body = sent(kind, { tools: [], messages });
+    expect(body).not.toHaveProperty("tools");
+    expect(body.messages).toEqual([{ role: "assistant", content: "Hm." }]);
+  });
+
   test("gets no field of an option that it lacks", () => {
     const asked = {
       images: {},

@@ -1,4 +1,4 @@
-import { findModel, pickModel } from "../../src/openai/models.js";
+import { findModel, pickModel, toModelInfo } from "../../src/openai/models.js";
 import type { ModelInfo } from "../../src/types.js";
 
 const model = (id: string, fields: Partial<ModelInfo> = {}): ModelInfo => ({
@@ -26,4 +26,8 @@ test("a name that fits exactly is found first", () => {
   expect(findModel(models, "tiny")).toBe(models[1]);
   expect(findModel(models, "a/tiny@4bit")).toBe(models[0]);
   expect(findModel(models, "huge")).toBeUndefined();
+});
+
+test.each(["max_model_len", "context_length"])("the room of a model is told in %s", (field) => {
+  expect(toModelInfo({ id: "tiny", [field]: 4096 }, "lmstudio")?.contextLength).toBe(4096);
 });

@@ -64,7 +64,7 @@ async function eventsOf(
   const events: ProviderEvent[] = [];
   const checked = checkRequest({ messages: "Hello", ...request });
   for await (const batch of provider.stream(checked, context)) events.push(...batch);
-  return events;
+  return events.filter(({ type }) => type !== "progress");
 }
 
 function failure(request: Partial<LLMRequest> = {}): Promise<LLMError> {
@@ -629,6 +629,18 @@ describe("managing models", () => {
     const error = await failureOf(pull("missing-model"));
     expect(error).toBeInstanceOf(GenerationError);
     expect(error).toMatchObject({ code: "pull_failed", model: "missing-model" });
+  });
+
+  test("tells why in one safe line", async () => {
+    await start();
+    provider = newProvider({ apiKey: LM_STUDIO_TOKEN });
+    const reason = `no room\n\u001b[31m for ${LM_STUDIO_TOKEN}${"!".repeat(1000)}`;
+    const body = JSON.stringify({ status: reason });
+    server.fault("status", { on: "/api/v1/models/download", status: 200, body });
+    const { message } = await failureOf(pull("new-model"));
+    expect(message).not.toContain(LM_STUDIO_TOKEN);
+    expect(message).not.toMatch(/\p{Cc}/u);
+    expect(message.length).toBeLessThan(500);
   });
 
   test("stops waiting for a download when it is aborted", async () => {

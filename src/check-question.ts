@@ -1,0 +1,34 @@
+import * as z from "zod";
+import { ValidationError } from "./errors.js";
+import { allow, check, describeProblem } from "./validation.js";
+
+const model = allow.text("the name of a model");
+const signal = z.instanceof(AbortSignal, { error: "an AbortSignal" }).optional();
+const texts = "a text, or a list of texts with at least one";
+
+/** Checks what `listModels` is asked. */
+export const checkListing = checker({ useCache: allow.flag().optional() });
+
+/** Checks what `loadModel` and `unloadModel` are asked. */
+export const checkModelChange = checker({ model: model.optional(), signal });
+
+/** Checks what `pullModel` is asked. */
+export const checkPull = checker({ model, signal });
+
+/** Checks what `embed` is asked. */
+export const checkEmbedding = checker({
+  texts: z.union([z.string(), z.array(z.string()).min(1, texts)], texts),
+  model: model.optional(),
+  signal,
+});
+
+/** Throws a `ValidationError` that names each wrong field, its value and what is allowed. */
+function checker<Shape extends z.ZodRawShape>(shape: Shape) {
+  const schema = z.strictObject(shape);
+  return (question: Record<string, unknown>): z.infer<typeof schema> => {
+    const result = check(schema, question);
+    if (!result.problems) return result.value;
+    const reasons = result.problems.map(describeProblem).join("; ");
+    throw new ValidationError(`The question is wrong: ${reasons}.`);
+  };
+}

@@ -1,0 +1,129 @@
+import { abortTogether } from "./abort.js";
+import type { Calls } from "./calls.js";
+import { systemClock } from "./chain/clock.js";
+import type { Leg } from "./chain/leg.js";
+import { repeat } from "./chain/retry.js";
+import { Silence } from "./chain/silence.js";
+import { checkEmbedding, checkModelChange, checkPull } from "./check-question.js";
+import { ValidationError } from "./errors.js";
+import type { Provider, QueryContext } from "./providers/provider.js";
+import type { EmbeddingResponse, PullProgress } from "./types.js";
+
+/** What a question about models may be told. */
+export interface QueryOptions {
+  /** Aborting it ends the work. */
+  signal?: AbortSignal;
+}
+
+/** What only the first provider that works here is asked: another one's answer would not do. */
+export class Primary {
+  readonly #legs: readonly Leg[];
+  readonly #calls: Calls;
+  readonly #onChange: () => void;
+
+  /** `onChange` is told when the list of models may have become another. */
+  constructor(legs: readonly Leg[], calls: Calls, onChange: () => void) {
+    this.#legs = legs;
+    this.#calls = calls;
+    this.#onChange = onChange;
+  }
+
+  async loadModel(model: string | undefined, options: QueryOptions): Promise<void> {
+    const { provider, settings } = this.#leg;
+    const load = supported(provider, "loadModel", "loading a model");
+    const question = checkModelChange({ ...options, model });
+    await this.#ask(settings.firstTokenTimeout, "Loading the model", question, (context) =>
+      load(question.model ?? settings.model, context),
+    );
+    this.#onChange();
+  }
+
+  async unloadModel(model: string | undefined, options: QueryOptions): Promise<void> {
+    const { provider, settings } = this.#leg;
+    const unload = supported(provider, "unloadModel", "unloading a model");
+    const question = checkModelChange({ ...options, model });
+    await this.#ask(settings.timeout, "Unloading the model", question, (context) =>
+      unload(question.model ?? settings.model, context),
+    );
+    this.#onChange();
+  }
+
+  async *pullModel(model: string, options: QueryOptions): AsyncGenerator<PullProgress> {
+    const { provider, settings } = this.#leg;
+    const pull = supported(provider, "pullModel", "downloading a model");
+    const question = checkPull({ ...options, model });
+    const work = new AbortController();
+    const remove = this.#calls.add(work);
+    const unlink = abortTogether(work, question.signal);
+    // A download takes hours, but it tells how it goes on; checking what has come takes a while.
+    const patience = settings.firstTokenTimeout;
+    const silence = new Silence({ firstToken: patience, idle: patience }, work);
+    const steps = pull(question.model, { signal: work.signal })[Symbol.asyncIterator]();
+    try {
+      for (;;) {
+        silence.start();
+        const { value, done } = await steps.next();
+        silence.stop(true);
+        if (done) return;
+        yield value;
+      }
+    } finally {
+      silence.close();
+      work.abort();
+      await steps.return?.();
+      unlink();
+      remove();
+      this.#onChange();
+    }
+  }
+
+  async embed(
+    texts: string | string[],
+    options: QueryOptions & { model?: string },
+  ): Promise<EmbeddingResponse> {
+    const { provider, settings, slots } = this.#leg;
+    const embed = supported(provider, "embed", "embedding");
+    const question = checkEmbedding({ ...options, texts });
+    const ask = async (context: QueryContext) => {
+      const free = await slots.take(context.signal);
+      try {
+        return await embed([question.texts].flat(), question.model ?? settings.model, context);
+      } finally {
+        free();
+      }
+    };
+    return this.#ask(settings.firstTokenTimeout, "Embedding", question, (context) =>
+      repeat(() => ask(context), { settings, clock: systemClock, signal: context.signal }),
+    );
+  }
+
+  /** Found out anew each time, as it may load the addon. */
+  get #leg(): Leg {
+    const usable = this.#legs.find(({ provider }) => !provider.unavailableBecause?.());
+    return usable ?? this.#legs[0]!;
+  }
+
+  /** Asks something that a time limit, the caller and `close` may end. */
+  #ask<T>(
+    seconds: number,
+    what: string,
+    { signal }: QueryOptions,
+    work: (context: QueryContext) => Promise<T>,
+  ): Promise<T> {
+    return this.#calls.within(seconds, what, (signal) => work({ signal }), signal);
+  }
+}
+
+/** A method that not every provider has. */
+function supported<Name extends "loadModel" | "unloadModel" | "pullModel" | "embed">(
+  provider: Provider,
+  name: Name,
+  what: string,
+): NonNullable<Provider[Name]> {
+  const method = provider[name]?.bind(provider) as Provider[Name];
+  if (method) return method as NonNullable<Provider[Name]>;
+  throw new ValidationError(`Provider "${provider.name}" does not support ${what}.`, {
+    code: "unsupported",
+    provider: provider.name,
+  });
+}
