@@ -3,6 +3,8 @@ export default {
   testEnvironment: "node",
   roots: ["<rootDir>/test"],
   testMatch: ["**/*.test.ts"],
+  // A compiled file that lies beside its source must not take its place.
+  moduleFileExtensions: ["ts", "mts", "js", "mjs", "cjs", "json", "node"],
   transform: {
     // .mjs too: the tests of the build scripts import them.
     "\\.(ts|mjs)$|/node_modules/(p-queue|p-timeout|eventemitter3)/": [

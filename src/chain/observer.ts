@@ -30,20 +30,20 @@ export class Observer {
     const { provider, model, skippedBecause, code, durationMs } = info.attempt;
     const result = skippedBecause === undefined ? (code ?? "ok") : `skipped: ${skippedBecause}`;
     const took = `${Math.round(durationMs)} ms`;
-    this.#log("debug", `${info.requestId}: ${provider} ${model ?? ""}: ${result}, ${took}`);
+    void this.#log("debug", `${info.requestId}: ${provider} ${model ?? ""}: ${result}, ${took}`);
   }
 
   retry(info: RetryInfo): void {
     void this.#tell("onRetry", info);
     const { requestId, delay, error } = info;
-    this.#log("info", `${requestId}: again in ${delay.toFixed(2)} s after: ${error.message}`);
+    void this.#log("info", `${requestId}: again in ${delay.toFixed(2)} s after: ${error.message}`);
   }
 
   fallback(info: FallbackInfo): void {
     void this.#tell("onFallback", info);
     const { requestId, from, to, error } = info;
     const way = `${from.provider} → ${to.provider}`;
-    this.#log("warn", `${requestId}: ${way} after: ${error.message}`);
+    void this.#log("warn", `${requestId}: ${way} after: ${error.message}`);
   }
 
   finish(info: FinishInfo): void {
@@ -51,7 +51,7 @@ export class Observer {
   }
 
   warn(message: string): void {
-    this.#log("warn", message);
+    void this.#log("warn", message);
   }
 
   async #tell<Name extends keyof Messages>(name: Name, info: Messages[Name]): Promise<void> {
@@ -60,13 +60,14 @@ export class Observer {
       // What the hook is called with is what its name stands for; it may be asynchronous.
       await (this.#hooks[name] as ((info: Messages[Name]) => unknown) | undefined)?.(info);
     } catch (error) {
-      this.#log("error", `The hook ${name} failed: ${String(error)}`);
+      void this.#log("error", `The hook ${name} failed: ${String(error)}`);
     }
   }
 
-  #log(level: keyof Logger, message: string): void {
+  async #log(level: keyof Logger, message: string): Promise<void> {
     try {
-      this.#logger?.[level](message);
+      // It may be asynchronous as well, though nothing waits for it.
+      await this.#logger?.[level](message);
     } catch {
       // There is nobody left to tell.
     }

@@ -132,7 +132,12 @@ export function checkCapabilities(request: CheckedRequest, provider: Provider): 
   if (refused.length > 0) {
     throw new ValidationError(
       `Provider "${provider.name}" does not support ${refused.join(", ")} in this version.`,
-      { code: "unsupported", provider: provider.name, model: request.model },
+      {
+        code: "unsupported",
+        provider: provider.name,
+        model: request.model,
+        hint: "Another provider may: the table of options in docs/api.md tells which.",
+      },
     );
   }
   return missing.map((feature) => `${feature} was left out: ${provider.name} does not support it`);

@@ -102,10 +102,15 @@ describe("what goes wrong while telling changes nothing", () => {
     ]);
   });
 
-  test("a logger that throws is left alone", async () => {
-    const fail = () => {
-      throw new Error("full disk");
-    };
+  test.each<[string, () => never | Promise<never>]>([
+    [
+      "throws",
+      () => {
+        throw new Error("full disk");
+      },
+    ],
+    ["rejects", async () => Promise.reject(new Error("full disk"))],
+  ])("a logger that %s is left alone", async (_, fail) => {
     const logger = { debug: fail, info: fail, warn: fail, error: fail };
     const observer = new Observer(brokenHooks(fail), logger);
     const noted = newCall("Hi", { observer, wantsWhole: true });
