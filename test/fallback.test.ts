@@ -330,12 +330,12 @@ describe("a server that keeps refusing", () => {
       hint: "Is Ollama running? Start it with `ollama serve`. Load it with `lms load tiny-chat`, or switch on just-in-time loading.",
     });
     expect(failure.message).toMatch(
-      /^No provider could answer\. ollama: Ollama at \S+ refused the connection\. lmstudio: LM Studio has no model loaded/,
+      /^No provider could answer\.\n {2}ollama: Ollama at \S+ refused the connection\.\n {2}lmstudio: LM Studio has no model loaded/,
     );
     expect(storyOf(failure.attempts)).toEqual(["0: connection_refused", "1: model_not_loaded"]);
     await failureOf(client.generate("hi"));
     expect((await failureOf(client.generate("hi"))).message).toMatch(
-      /ollama: skipped, because it is held back after 2 failures .* lmstudio: LM Studio has no model/,
+      /ollama: skipped, because it is held back after 2 failures .*\n {2}lmstudio: LM Studio has no model/,
     );
   });
 });
@@ -391,7 +391,7 @@ describe("without the addon", () => {
         code: "all_providers_failed",
       });
       expect(error!.message).toMatch(
-        /mlx: skipped, because .*MLX.* ollama: Ollama at .* refused .* lmstudio: LM Studio at .* refused/,
+        /mlx: skipped, because .*MLX.*\n {2}ollama: Ollama at .* refused .*\n {2}lmstudio: LM Studio at .* refused/,
       );
       expect(error!.hint).toMatch(/ollama serve.*lms server start/);
       expect(storyOf(error!.attempts)).toEqual([

@@ -129,7 +129,8 @@ function summary(
     const failure = failures.find((other) => other.step === step)?.error.message;
     return `${nameOf(step)}: ${failure ?? `skipped, because ${reasons.get(step)}.`}`;
   });
-  return new AllProvidersFailedError(`No provider could answer. ${stories.join(" ")}`, {
+  const lines = ["No provider could answer.", ...stories];
+  return new AllProvidersFailedError(lines.join("\n  "), {
     requestId: call.requestId,
     attempts: [...call.attempts],
     hint: [...new Set(errors.flatMap(({ hint }) => hint ?? []))].join(" ") || undefined,

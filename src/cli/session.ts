@@ -43,7 +43,8 @@ async function report(error: unknown, verbose: boolean, { stderr }: Io): Promise
   if (pipeClosed) return EXIT.ok;
   if (interrupted) return EXIT.interrupt;
   const { message, hint, attempts = [], stack } = error as Partial<LLMError>;
-  await stderr.write(`llm-client: ${cellText(message ?? String(error))}\n`);
+  const [first, ...more] = (message ?? String(error)).split("\n  ").map(cellText);
+  await stderr.write(`llm-client: ${first}\n${more.map((line) => `  ${line}\n`).join("")}`);
   if (hint) await stderr.write(`hint: ${cellText(hint)}\n`);
   if (verbose) {
     const details = [...attemptLines(attempts), ...(stack ? [stack] : [])];

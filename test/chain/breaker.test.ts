@@ -354,8 +354,8 @@ describe("in a chain", () => {
     const failure = await failureOf(wholeOf(chain));
     expect(failure).toBeInstanceOf(AllProvidersFailedError);
     expect(failure.message).toBe(
-      "No provider could answer. ollama: skipped, because it is held back after 2 failures " +
-        "(the last: connection_refused), for 10 s more. lmstudio: Out of luck.",
+      "No provider could answer.\n  ollama: skipped, because it is held back after 2 failures " +
+        "(the last: connection_refused), for 10 s more.\n  lmstudio: Out of luck.",
     );
     expect(failure.cause).toMatchObject({ message: "Out of luck." });
   });

@@ -410,8 +410,8 @@ describe("a provider that cannot work here", () => {
     const failure = await failureOf(wholeOf(chainOf([absent(), absent()])));
     expect(failure).toBeInstanceOf(AllProvidersFailedError);
     expect(failure.message).toBe(
-      "No provider could answer. mlx: skipped, because there is no GPU. " +
-        "mlx: skipped, because there is no GPU.",
+      "No provider could answer.\n  mlx: skipped, because there is no GPU.\n" +
+        "  mlx: skipped, because there is no GPU.",
     );
     expect(failure.attempts).toHaveLength(2);
   });
@@ -444,7 +444,8 @@ describe("a chain in which nobody answers", () => {
     expect(failure).toBeInstanceOf(AllProvidersFailedError);
     expect(failure).toMatchObject({
       code: "all_providers_failed",
-      message: "No provider could answer. ollama: Nobody listens. lmstudio: Too much. mlx: HTML?",
+      message:
+        "No provider could answer.\n  ollama: Nobody listens.\n  lmstudio: Too much.\n  mlx: HTML?",
       hint: "Start it. Wait.",
       requestId: "request",
       retryable: true,

@@ -279,7 +279,9 @@ describe("exit codes", () => {
     ];
     const { code, stderr } = await runConfigured(legs, hi());
     expect(code).toBe(3);
-    expect(stderr).toMatch(/No provider could answer\. ollama: .*nosuch.* lmstudio: .*refused/);
+    expect(stderr).toMatch(
+      /^llm-client: No provider could answer\.\n {2}ollama: .*nosuch.*\n {2}lmstudio: .*refused/m,
+    );
   });
 
   test("4: the key is wrong, wherever one asks", async () => {
