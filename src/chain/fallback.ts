@@ -1,3 +1,4 @@
+import { abortTogether } from "../abort.js";
 import { AllProvidersFailedError, LLMError } from "../errors.js";
 import { Attempt } from "./attempt.js";
 import type { Clock } from "./clock.js";
@@ -90,9 +91,18 @@ async function reasonOfContext(failed: Step, step: Step, call: Call): Promise<st
 }
 
 async function sizeOf({ leg, model }: Step, call: Call): Promise<number | undefined> {
-  const inTime = AbortSignal.timeout(leg.settings.timeout * 1000);
-  const signal = AbortSignal.any([call.signal, inTime]);
-  return leg.provider.contextLength?.(model, { signal }).catch(() => undefined);
+  // Not AbortSignal.timeout: what only follows it may be collected before it fires.
+  const work = new AbortController();
+  const unlink = abortTogether(work, call.signal);
+  const timer = setTimeout(() => work.abort(), leg.settings.timeout * 1000);
+  try {
+    return await leg.provider.contextLength?.(model, { signal: work.signal });
+  } catch {
+    return undefined;
+  } finally {
+    clearTimeout(timer);
+    unlink();
+  }
 }
 
 function describeBreaker({ leg, model }: Step): string {

@@ -77,7 +77,10 @@ export async function eventsOf(
   const context = { signal, requestId, responseId: "", startedAt: performance.now() };
   try {
     for await (const batch of provider.stream(request, context)) {
-      for (const event of batch) addEvent(events, steady(event));
+      for (const event of batch) {
+        // How often it shows that it goes on depends on what came together.
+        if (event.type !== "progress") addEvent(events, steady(event));
+      }
     }
     return { events };
   } catch (error) {
