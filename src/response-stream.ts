@@ -19,6 +19,7 @@ export class ResponseStream implements LLMStream {
   #events: readonly StreamEvent[] = [];
   #position = 0;
   #isRead = false;
+  #isWhole = false;
 
   /** `call` is aborted when the reader leaves before the end. */
   constructor(open: () => Promise<Reply>, call: AbortController) {
@@ -71,34 +72,43 @@ export class ResponseStream implements LLMStream {
     }
     // Whoever asks again before the answer is there gets what follows it.
     if (this.#reading) return this.#reading.then(() => this.#next());
-    this.#reading = this.#read();
+    // No async function: it would cost twice as much, and a reply comes token by token.
+    const batch = this.#reply ? this.#nextBatch(this.#reply) : this.#begin();
+    this.#reading = batch.then(this.#take, this.#fail);
     return this.#reading;
   }
 
-  async #read(): Promise<IteratorResult<StreamEvent>> {
-    try {
-      this.#reply ??= await this.#open();
-      let events = await this.#nextBatch(this.#reply);
-      while (events?.length === 0) events = await this.#nextBatch(this.#reply);
-      if (!events) return this.#end();
-      this.#settle(events);
-      this.#events = events;
-      this.#position = 1;
-      return { done: false, value: events[0]! };
-    } catch (error) {
-      this.#reply = OVER;
-      this.#reject(error);
-      throw error;
-    } finally {
-      this.#reading = undefined;
-      if (this.#call.signal.aborted) this.#readAborted();
-    }
+  async #begin(): Promise<readonly StreamEvent[] | undefined> {
+    this.#reply = await this.#open();
+    return this.#nextBatch(this.#reply);
   }
 
   #nextBatch(reply: Reply): Promise<readonly StreamEvent[] | undefined> {
     const events = this.#ahead ?? reply.next();
     this.#ahead = undefined;
     return events;
+  }
+
+  #take = (events: readonly StreamEvent[] | undefined) => {
+    this.#reading = undefined;
+    if (events?.length === 0) return this.#next();
+    const result = events ? this.#first(events) : this.#end();
+    if (this.#call.signal.aborted) this.#readAborted();
+    return result;
+  };
+
+  #fail = (error: unknown): never => {
+    this.#reading = undefined;
+    this.#reply = OVER;
+    this.#reject(error);
+    throw error;
+  };
+
+  #first(events: readonly StreamEvent[]): IteratorResult<StreamEvent> {
+    this.#settle(events);
+    this.#events = events;
+    this.#position = 1;
+    return { done: false, value: events[0]! };
   }
 
   /** After an abort nobody may read on, but the call must end, and whoever awaits `response` hear of it. */
@@ -114,12 +124,13 @@ export class ResponseStream implements LLMStream {
 
   #settle(events: readonly StreamEvent[]): void {
     const last = events.at(-1);
-    if (last?.type === "finish") this.#resolve(last.response);
+    if (last?.type !== "finish") return;
+    this.#isWhole = true;
+    this.#resolve(last.response);
   }
 
   #end(): IteratorResult<StreamEvent> {
-    // Has no effect after a finish.
-    this.#reject(new GenerationError("The stream ended without a finish."));
+    if (!this.#isWhole) this.#reject(new GenerationError("The stream ended without a finish."));
     return { done: true, value: undefined };
   }
 

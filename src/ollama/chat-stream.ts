@@ -8,12 +8,21 @@ import type { OllamaServer } from "./server.js";
 /** Milliseconds for a server, or a proxy before it, to end the stream after its last line. */
 const LINGER_MS = 100;
 
-/** Sends a chat request and delivers the events of its reply. */
+/** A request, and who reads its reply. */
+export interface ChatCall {
+  options: CallOptions;
+  reply: ChatReply;
+}
+
+/**
+ * Sends a chat request and delivers the events of its reply. It prepares the request itself: in a
+ * generator around it, each token would cost more.
+ */
 export async function* streamChat(
   server: OllamaServer,
-  options: CallOptions,
-  reply: ChatReply,
+  prepare: () => Promise<ChatCall>,
 ): AsyncGenerator<readonly ProviderEvent[]> {
+  const { options, reply } = await prepare();
   const connection = new AbortController();
   const unlink = abortTogether(connection, options.signal);
   let lingering: NodeJS.Timeout | undefined;

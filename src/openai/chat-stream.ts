@@ -15,16 +15,23 @@ const LINGER_MS = 100;
 /** Bytes of a reply that is not streamed. */
 const MAX_WHOLE = 64 * 1024 * 1024;
 
+/** A request, and who reads its reply. */
+export interface ChatCall {
+  options: CallOptions;
+  reply: ChatReply;
+}
+
 /**
  * Sends a chat completion request and delivers the events of its reply. Reads to the end, so that
  * the connection can be used again; but a server that goes on after its last word is left.
+ * It prepares the request itself: in a generator around it, each token would cost more.
  */
 export async function* streamChat(
   http: HttpClient,
   path: string,
-  options: CallOptions,
-  reply: ChatReply,
+  prepare: () => Promise<ChatCall>,
 ): AsyncGenerator<readonly ProviderEvent[]> {
+  const { options, reply } = await prepare();
   const connection = new AbortController();
   const unlink = abortTogether(connection, options.signal);
   let lingering: NodeJS.Timeout | undefined;

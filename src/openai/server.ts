@@ -5,7 +5,7 @@ import type { EmbeddingResponse, ModelInfo } from "../types.js";
 import { splitBaseUrl } from "./base-url.js";
 import { ChatReply } from "./chat-reply.js";
 import { toChatBody } from "./chat-request.js";
-import { streamChat } from "./chat-stream.js";
+import { type ChatCall, streamChat } from "./chat-stream.js";
 import { toEmbeddings } from "./embeddings.js";
 import { toModelInfos } from "./models.js";
 import type { ServerKind } from "./server-kind.js";
@@ -44,11 +44,19 @@ export class OpenAiServer<Kind extends ServerKind = ServerKind> {
     return `${this.#api}/models`;
   }
 
-  /** Delivers the events of a reply. */
+  /** Delivers the events of the reply to a request, once that is prepared. */
   chat(
+    prepare: () => Promise<Chat>,
+    context: CallContext,
+  ): AsyncGenerator<readonly ProviderEvent[]> {
+    const path = `${this.#api}/chat/completions`;
+    return streamChat(this.http, path, async () => this.#chatCall(await prepare(), context));
+  }
+
+  #chatCall(
     { request, model, warnings }: Chat,
     { signal, requestId, startedAt, onProgress }: CallContext,
-  ): AsyncGenerator<readonly ProviderEvent[]> {
+  ): ChatCall {
     const { http, kind } = this;
     const body = toChatBody(request, model, kind);
     const reply = new ChatReply({
@@ -60,7 +68,7 @@ export class OpenAiServer<Kind extends ServerKind = ServerKind> {
       startedAt,
     });
     const options = { signal, requestId, model, onProgress, body };
-    return streamChat(http, `${this.#api}/chat/completions`, options, reply);
+    return { options, reply };
   }
 
   async listModels(signal: AbortSignal): Promise<ModelInfo[]> {

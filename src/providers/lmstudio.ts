@@ -10,7 +10,7 @@ import {
 import { LM_STUDIO } from "../lm-studio/server-kind.js";
 import { checkHealth } from "../openai/health.js";
 import { pickModel, type Purpose } from "../openai/models.js";
-import { OpenAiServer, type ServerSettings } from "../openai/server.js";
+import { type Chat, OpenAiServer, type ServerSettings } from "../openai/server.js";
 import type { CheckedRequest } from "../request.js";
 import type { EmbeddingResponse, ModelInfo, ProviderHealth, PullProgress } from "../types.js";
 import type {
@@ -48,14 +48,8 @@ export class LmStudioProvider implements Provider {
     return tools.length > 0 || responseFormat.type !== "text";
   }
 
-  async *stream(
-    request: CheckedRequest,
-    context: CallContext,
-  ): AsyncGenerator<readonly ProviderEvent[]> {
-    const named = request.model ?? this.defaultModel;
-    const model = named ?? (await this.#pick("completion", context.signal));
-    const warnings = named === undefined ? [`no model was named, so "${model}" answers`] : [];
-    yield* this.#server.chat({ request, model, warnings }, context);
+  stream(request: CheckedRequest, context: CallContext): AsyncIterable<readonly ProviderEvent[]> {
+    return this.#server.chat(() => this.#prepare(request, context.signal), context);
   }
 
   async listModels({ signal }: QueryContext): Promise<ModelInfo[]> {
@@ -123,6 +117,13 @@ export class LmStudioProvider implements Provider {
     }
     seen.modelPresent = listed && true;
     seen.modelLoaded = listed?.info.loaded;
+  }
+
+  async #prepare(request: CheckedRequest, signal: AbortSignal): Promise<Chat> {
+    const named = request.model ?? this.defaultModel;
+    const model = named ?? (await this.#pick("completion", signal));
+    const warnings = named === undefined ? [`no model was named, so "${model}" answers`] : [];
+    return { request, model, warnings };
   }
 
   async #pick(purpose: Purpose, signal: AbortSignal): Promise<string> {

@@ -4,7 +4,7 @@ import type { HttpSettings } from "../http/http-client.js";
 import { detailsOf } from "../http/where.js";
 import { ChatReply } from "../ollama/chat-reply.js";
 import { hasImages, mayPause, toChatBody, warningsFor } from "../ollama/chat-request.js";
-import { streamChat } from "../ollama/chat-stream.js";
+import { type ChatCall, streamChat } from "../ollama/chat-stream.js";
 import { embed } from "../ollama/embed.js";
 import { checkHealth } from "../ollama/health.js";
 import { can, contextLengthOf, findByName, toModelInfo } from "../ollama/model-info.js";
@@ -62,10 +62,11 @@ export class OllamaProvider implements Provider {
     return mayPause(request);
   }
 
-  async *stream(
-    request: CheckedRequest,
-    context: CallContext,
-  ): AsyncGenerator<readonly ProviderEvent[]> {
+  stream(request: CheckedRequest, context: CallContext): AsyncIterable<readonly ProviderEvent[]> {
+    return streamChat(this.#server, () => this.#prepare(request, context));
+  }
+
+  async #prepare(request: CheckedRequest, context: CallContext): Promise<ChatCall> {
     const { signal, requestId, startedAt, onProgress } = context;
     const model = await this.#choose(request.model, "completion", signal);
     if (hasImages(request)) await this.#expectVision(model, signal);
@@ -76,7 +77,7 @@ export class OllamaProvider implements Provider {
     const where = this.#server.where({ model, requestId });
     const reply = new ChatReply({ model, where, warnings, startedAt });
     const options = { signal, requestId, model, onProgress, body: toChatBody(request, model) };
-    yield* streamChat(this.#server, options, reply);
+    return { options, reply };
   }
 
   async listModels({ signal }: QueryContext): Promise<ModelInfo[]> {

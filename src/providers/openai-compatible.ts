@@ -4,7 +4,7 @@ import { checkHealth } from "../openai/health.js";
 import { MLX_LM_SERVER } from "../openai/mlx-lm-server.js";
 import { findModel, pickModel, type Purpose } from "../openai/models.js";
 import { OLLAMA_SERVER } from "../openai/ollama-server.js";
-import { OpenAiServer, type ServerSettings } from "../openai/server.js";
+import { type Chat, OpenAiServer, type ServerSettings } from "../openai/server.js";
 import type { PlainServerKind } from "../openai/server-kind.js";
 import type { CheckedRequest } from "../request.js";
 import type { EmbeddingResponse, ModelInfo, ProviderHealth } from "../types.js";
@@ -47,14 +47,8 @@ export class OpenAiCompatibleProvider implements Provider {
     return tools.length > 0;
   }
 
-  async *stream(
-    request: CheckedRequest,
-    context: CallContext,
-  ): AsyncGenerator<readonly ProviderEvent[]> {
-    const named = request.model ?? this.defaultModel;
-    const model = named ?? (await this.#pick("completion", context.signal));
-    const warnings = named === undefined ? [`no model was named, so "${model}" answers`] : [];
-    yield* this.#server.chat({ request, model, warnings }, context);
+  stream(request: CheckedRequest, context: CallContext): AsyncIterable<readonly ProviderEvent[]> {
+    return this.#server.chat(() => this.#prepare(request, context.signal), context);
   }
 
   listModels({ signal }: QueryContext): Promise<ModelInfo[]> {
@@ -97,6 +91,13 @@ export class OpenAiCompatibleProvider implements Provider {
   ): Promise<EmbeddingResponse> {
     const model = name ?? this.defaultModel ?? (await this.#pick("embedding", signal));
     return this.#server.embed(texts, model, signal);
+  }
+
+  async #prepare(request: CheckedRequest, signal: AbortSignal): Promise<Chat> {
+    const named = request.model ?? this.defaultModel;
+    const model = named ?? (await this.#pick("completion", signal));
+    const warnings = named === undefined ? [`no model was named, so "${model}" answers`] : [];
+    return { request, model, warnings };
   }
 
   async #pick(purpose: Purpose, signal: AbortSignal): Promise<string> {
