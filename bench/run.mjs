@@ -11,7 +11,6 @@ import { measureEventLoop } from "./event-loop.mjs";
 import { benchModels, findPython, startReference } from "./python.mjs";
 import { measureSpeed } from "./speed.mjs";
 import { measureStart } from "./start.mjs";
-import { print } from "./tables.mjs";
 
 const known = ["decode", "prefill", "graph", "start", "event-loop"];
 const speedParts = ["decode", "prefill", "graph"];
@@ -63,6 +62,17 @@ async function bench() {
   const { type, name } = machine.device;
   console.log(`${type} (${name}), MLX ${machine.mlx}, medians of ${pairs} alternating pairs`);
   for (const table of tables) print(table);
+}
+
+function print({ title, other = "mlx-lm", comparison, digits, rows }) {
+  console.log(`\n${title.padEnd(26)}     ours${other.padStart(9)}   ${comparison} (middle half)`);
+  for (const { name, ours, theirs, comparison, goal, note } of rows) {
+    const figures = [ours, theirs].map((value) => value.toFixed(digits).padStart(9)).join("");
+    const { low, median, high } = comparison;
+    const text = `  ${name.padEnd(24)}${figures}   ${median.toFixed(2)} (${low.toFixed(2)} to ${high.toFixed(2)})`;
+    const remarks = [goal && `goal ${goal}`, note].filter(Boolean).join("; ");
+    console.log(`${text.padEnd(68)}${remarks}`.trimEnd());
+  }
 }
 
 try {

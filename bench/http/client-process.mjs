@@ -56,7 +56,7 @@ async function streams(count, model) {
   const all = (model) => Promise.all(Array.from({ length: count }, () => readStream(model)));
   // Opens the connections, and lets the compiler see the code.
   await all("short");
-  await all(model);
+  await all("long");
   return rate(count * models[model].tokens, () => all(model));
 }
 
@@ -65,7 +65,7 @@ async function firstToken(times) {
   const floor = bareSocket();
   const samples = [];
   for (let round = -times; round < times; round++) {
-    const sample = { floor: await floor.measure(), client: await timeToFirst("short") };
+    const sample = { floor: await floor.measure(), client: await timeToFirst("first") };
     if (round >= 0) samples.push(sample);
   }
   floor.close();
@@ -86,9 +86,9 @@ async function timeToFirst(model) {
 /** What no client can do without: the server's own work, and the way to it and back. */
 function bareSocket() {
   const { hostname, port } = new URL(url);
-  const body = JSON.stringify({ model: "short", messages: [], stream: true });
+  const body = JSON.stringify({ model: "first", messages: [], stream: true });
   const head = `POST /api/chat HTTP/1.1\r\nhost: ${hostname}\r\ncontent-length: ${body.length}`;
-  const end = ollamaReply("short").end;
+  const end = ollamaReply("first").end;
   const socket = connect({ host: hostname, port, noDelay: true });
   const measure = () =>
     new Promise((resolve) => {

@@ -5,9 +5,13 @@ const words = " the| quick| brown| fox|,| naïve|.\n\n|\"| and|'s| 42| café|ing
 );
 const createdAt = "2026-11-23T09:00:00.000000001Z";
 
-/** Models by name: how many tokens a reply has, and how many come together. A held one has no end. */
+/**
+ * Models by name: how many tokens a reply has, how many come together, and milliseconds between
+ * them; without, they come as fast as they can be written. What a held one says has no end.
+ */
 export const models = {
   short: { tokens: 16, together: 16 },
+  first: { tokens: 2, together: 1 },
   long: { tokens: 200, together: 4 },
   steady: { tokens: 100, together: 1, every: 50 },
   held: { tokens: 16, together: 16, isHeld: true },

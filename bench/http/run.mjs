@@ -1,124 +1,90 @@
-// npm run bench:http: how LLMClient compares with the npm clients ollama and openai on the same
-// server, in one run, and how long the command takes to start.
-//   --only streams,memory   measures only these: requests-1, requests-64, streams, steady,
-//                           first-token, memory, start
-//   --pairs 5               measurements of each side
-//   --json                  prints the figures as JSON
-import { execFile, spawn } from "node:child_process";
+// npm run bench:http: how this package compares with the npm clients ollama and openai, in one run.
+//   --only streams,commands   measures only these: requests-1, requests-64, streams, steady,
+//                             first-token, memory, commands
+//   --rounds 5                measurements of each client
+//   --json                    prints the figures as JSON
 import { existsSync } from "node:fs";
-import { availableParallelism } from "node:os";
 import { join } from "node:path";
-import { parseArgs, promisify } from "node:util";
-import { root, say } from "../../scripts/native/tools.mjs";
-import { alternate, compared } from "../pairs.mjs";
-import { print } from "../tables.mjs";
+import { parseArgs } from "node:util";
+import { root } from "../../scripts/native/tools.mjs";
+import { measureCommands } from "./commands.mjs";
+import { compare, measurements } from "./compare.mjs";
+import { startServer } from "./processes.mjs";
 
-const run = promisify(execFile);
-const more = (ours, theirs) => ours / theirs;
-const less = (ours, theirs) => theirs / ours;
-
-/** What is measured with each client, what of it counts, and what it should be. */
-const measurements = {
-  "requests-1": { title: "requests/s, one at a time", figure: "perSecond", goal: "≥ 1.0" },
-  "requests-64": { title: "requests/s, 64 at a time", figure: "perSecond", goal: "≥ 1.0" },
-  streams: { title: "tokens/s, 1,000 streams", figure: "perSecond", goal: "≥ 1.5" },
-  steady: { title: "tokens per CPU s, 1,000 streams", figure: "perCpuSecond", goal: "≥ 1.5" },
-  "first-token": { title: "µs added to the first token", figure: "added", less, scale: 1000 },
-  memory: { title: "KiB for an open stream", figure: "resident", less },
-};
-const known = [...Object.keys(measurements), "start"];
+const known = [...Object.keys(measurements), "commands"];
 
 const { values: options } = parseArgs({
   options: {
     only: { type: "string", default: known.join(",") },
-    pairs: { type: "string", default: "5" },
+    rounds: { type: "string", default: "5" },
     json: { type: "boolean", default: false },
   },
 });
-
-/** Server and client each on a core of their own, where the system can do that. */
-const cores =
-  process.platform === "linux" && availableParallelism() > 1 && existsSync("/usr/bin/taskset");
-const onCore = (core, args) =>
-  cores ? ["taskset", ["-c", String(core), process.execPath, ...args]] : [process.execPath, args];
-
-async function startServer() {
-  const [command, args] = onCore(0, [join(root, "bench/http/server.mjs")]);
-  const server = spawn(command, args, { stdio: ["pipe", "pipe", "inherit"] });
-  const url = await new Promise((resolve, reject) => {
-    server.stdout.once("data", (line) => resolve(String(line).trim()));
-    server.once("exit", () => reject(new Error("The server of the benchmark did not start.")));
-  });
-  return { url, close: () => server.stdin.end() };
-}
-
-async function measure(client, measurement, url) {
-  const script = join(root, "bench/http/client-process.mjs");
-  const [command, args] = onCore(1, ["--expose-gc", script, client, measurement, url]);
-  return JSON.parse((await run(command, args)).stdout);
-}
-
-async function compareClients(name, url, pairs) {
-  const { title, figure, goal = "≥ 1.0", less: isLess, scale = 1 } = measurements[name];
-  const rows = [];
-  for (const peer of ["ollama", "openai"]) {
-    const of = (client) => async () => scale * (await measure(client, name, url))[figure];
-    const samples = await alternate(pairs, of(`ours-${peer}`), of(peer));
-    rows.push(compared(peer, samples, isLess ?? more, goal));
-    say(`bench: ${name}, ${peer} ${rows.at(-1).comparison.median.toFixed(2)}`);
-  }
-  const comparison = isLess ? "npm / ours" : "ours / npm";
-  return { title, other: "npm", comparison, digits: 0, rows };
-}
-
-/** The command, against a Node that does nothing. */
-async function compareStarts(url, pairs) {
-  const main = join(root, "dist/cli/main.js");
-  const env = { ...process.env, OLLAMA_BASE_URL: url, LMSTUDIO_BASE_URL: url };
-  const timed = (args) => async () => {
-    const start = performance.now();
-    await run(process.execPath, args, { env });
-    return performance.now() - start;
-  };
-  const rows = [];
-  for (const [args, goal] of [
-    [["--version"], "≤ 1.5"],
-    [["models"], "≤ 3.0"],
-  ]) {
-    const samples = await alternate(pairs * 3, timed([main, ...args]), timed(["-e", "0"]));
-    rows.push(compared(`llm-client ${args}`, samples, more, goal));
-    say(`bench: ${args} ${rows.at(-1).comparison.median.toFixed(2)}`);
-  }
-  return {
-    title: "whole command, ms",
-    other: "node -e 0",
-    comparison: "ours / node",
-    digits: 0,
-    rows,
-  };
-}
 
 async function bench() {
   const parts = options.only.split(",");
   const unknown = parts.filter((part) => !known.includes(part));
   if (unknown.length > 0) throw new Error(`--only ${unknown}: known are ${known.join(", ")}`);
-  const pairs = Number(options.pairs);
-  if (!(pairs >= 1)) throw new Error("--pairs takes a number from 1");
-  if (!existsSync(join(root, "dist/index.js"))) throw new Error("dist/ is missing: npm run build");
+  const rounds = Number(options.rounds);
+  if (!(rounds >= 1)) throw new Error("--rounds takes a number from 1");
+  if (!existsSync(join(root, "dist", "cli", "main.js")))
+    throw new Error("dist/ is missing; run: npm run build");
 
-  const server = await startServer();
-  const tables = [];
+  const { url, close } = await startServer();
   try {
+    const result = { node: process.version, rounds, rows: [], commands: [] };
     for (const part of parts) {
-      const compare = part === "start" ? compareStarts : compareClients.bind(undefined, part);
-      tables.push(await compare(server.url, pairs));
+      // Commands take so little time that more of them cost nothing.
+      if (part === "commands") result.commands = await measureCommands(url, rounds * 4);
+      else result.rows.push(...(await compare(part, url, rounds)));
     }
+    if (options.json) console.log(JSON.stringify(result, null, 2));
+    else print(result);
   } finally {
-    server.close();
+    close();
   }
-  if (options.json) return console.log(JSON.stringify({ pairs, tables }, null, 2));
-  console.log(`Node ${process.version}, medians of ${pairs} alternating pairs`);
-  for (const table of tables) print(table);
+}
+
+const COLUMN = 10;
+const RATIO = 22;
+const TITLE = 30;
+
+function print({ node, rounds, rows, commands }) {
+  console.log(`Node ${node}, medians of ${rounds} rounds`);
+  if (rows.length > 0) printClients(rows);
+  if (commands.length > 0) printCommands(commands);
+}
+
+function printClients(rows) {
+  const apis = ["Ollama's API", "OpenAI's API"];
+  const above = apis.map((api) => api.padEnd(2 * COLUMN)).join("");
+  const names = ["ours", "npm", "ours", "npm"].map((name) => name.padEnd(COLUMN)).join("");
+  console.log(`\n${" ".repeat(TITLE)}${above}times the better of both npm clients`);
+  console.log(`${" ".repeat(TITLE)}${names}${apis.map((api) => api.padEnd(RATIO)).join("")}`);
+  for (const { title, medians, ratios, goal } of rows) {
+    const order = ["ours-ollama", "ollama", "ours-openai", "openai"];
+    const figures = order.map((client) => shown(medians[client])).join("");
+    const compared = Object.values(ratios).map(range).join("");
+    console.log(`  ${title.padEnd(TITLE - 2)}${figures}${compared}goal ≥ ${goal.toFixed(1)}`);
+  }
+}
+
+function printCommands(commands) {
+  const names = ["ours", "node -e 0"].map((name) => name.padEnd(COLUMN)).join("");
+  console.log(`\n${"command, ms".padEnd(TITLE)}${names}times node -e 0`);
+  for (const { name, ours, theirs, comparison, goal } of commands) {
+    const figures = `${shown(ours)}${shown(theirs)}${range(comparison)}`;
+    console.log(`  ${name.padEnd(TITLE - 2)}${figures}goal ≤ ${goal.toFixed(1)}`);
+  }
+}
+
+function shown(value) {
+  return value.toFixed(value >= 100 ? 0 : value >= 10 ? 1 : 2).padEnd(COLUMN);
+}
+
+/** The median of the ratios, and where the middle half of them lies. */
+function range({ low, median, high }) {
+  return `${median.toFixed(2)} (${low.toFixed(2)} to ${high.toFixed(2)})`.padEnd(RATIO);
 }
 
 try {
