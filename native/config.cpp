@@ -11,6 +11,19 @@ namespace {
   throw EngineError("bad_config", "config.json: \"" + key + "\" " + problem);
 }
 
+/// Refuses what is no whole number from `least` on.
+int to_whole(const std::string& key, double value, int least) {
+  if (value < least || value > std::numeric_limits<int>::max() || value != std::floor(value)) {
+    refuse(key, "must be a whole number of at least " + std::to_string(least));
+  }
+  return static_cast<int>(value);
+}
+
+float to_float(const std::string& key, double value) {
+  if (!(std::abs(value) <= std::numeric_limits<float>::max())) refuse(key, "is too large");
+  return static_cast<float>(value);
+}
+
 const Config null_config;
 
 }  // namespace
@@ -34,21 +47,19 @@ const T& Config::get(const std::string& key, const char* expected) const {
 }
 
 int Config::positive(const std::string& key) const {
-  const double value = get<double>(key, "a number");
-  if (value < 1 || value > std::numeric_limits<int>::max() || value != std::floor(value)) {
-    refuse(key, "must be a whole number of at least 1");
-  }
-  return static_cast<int>(value);
+  return to_whole(key, get<double>(key, "a number"), 1);
 }
 
 int Config::positive(const std::string& key, int fallback) const {
   return has(key) ? positive(key) : fallback;
 }
 
+int Config::count(const std::string& key, int fallback) const {
+  return has(key) ? to_whole(key, get<double>(key, "a number"), 0) : fallback;
+}
+
 float Config::number(const std::string& key) const {
-  const double value = get<double>(key, "a number");
-  if (!(std::abs(value) <= std::numeric_limits<float>::max())) refuse(key, "is too large");
-  return static_cast<float>(value);
+  return to_float(key, get<double>(key, "a number"));
 }
 
 float Config::number(const std::string& key, float fallback) const {
@@ -75,13 +86,38 @@ std::string Config::text(const std::string& key, const std::string& fallback) co
   return has(key) ? text(key) : fallback;
 }
 
-std::vector<std::string> Config::texts(const std::string& key) const {
-  std::vector<std::string> result;
+template <typename T>
+std::vector<T> Config::list_of(const std::string& key, const char* expected) const {
+  std::vector<T> result;
   if (!has(key)) return result;
-  for (const Config& entry : *get<std::shared_ptr<const List>>(key, "a list of strings")) {
-    const std::string* value = std::get_if<std::string>(&entry.value_);
-    if (!value) refuse(key, "must be a list of strings");
+  for (const Config& entry : *get<std::shared_ptr<const List>>(key, expected)) {
+    const T* value = std::get_if<T>(&entry.value_);
+    if (!value) refuse(key, std::string("must be ") + expected);
     result.push_back(*value);
   }
   return result;
+}
+
+std::vector<std::string> Config::texts(const std::string& key) const {
+  return list_of<std::string>(key, "a list of strings");
+}
+
+std::vector<float> Config::numbers(const std::string& key) const {
+  std::vector<float> result;
+  for (double value : list_of<double>(key, "a list of numbers")) {
+    result.push_back(to_float(key, value));
+  }
+  return result;
+}
+
+std::vector<int> Config::counts(const std::string& key) const {
+  std::vector<int> result;
+  for (double value : list_of<double>(key, "a list of numbers")) {
+    result.push_back(to_whole(key, value, 0));
+  }
+  return result;
+}
+
+std::vector<bool> Config::booleans(const std::string& key) const {
+  return list_of<bool>(key, "a list of true and false");
 }

@@ -28,6 +28,8 @@ class Config {
   /// A size: a whole number from 1 to 2^31 − 1.
   int positive(const std::string& key) const;
   int positive(const std::string& key, int fallback) const;
+  /// A count: a whole number from 0 to 2^31 − 1.
+  int count(const std::string& key, int fallback) const;
   float number(const std::string& key) const;
   float number(const std::string& key, float fallback) const;
   /// A number above 0.
@@ -36,8 +38,12 @@ class Config {
   bool boolean(const std::string& key, bool fallback) const;
   std::string text(const std::string& key) const;
   std::string text(const std::string& key, const std::string& fallback) const;
-  /// A list of strings; empty when the key is absent.
+  /// Lists; empty when the key is absent.
   std::vector<std::string> texts(const std::string& key) const;
+  std::vector<float> numbers(const std::string& key) const;
+  /// Whole numbers from 0 to 2^31 − 1.
+  std::vector<int> counts(const std::string& key) const;
+  std::vector<bool> booleans(const std::string& key) const;
 
   bool is_null() const { return std::holds_alternative<std::monostate>(value_); }
   /// Whether this is the value `false`.
@@ -51,6 +57,8 @@ class Config {
 
   template <typename T>
   const T& get(const std::string& key, const char* expected) const;
+  template <typename T>
+  std::vector<T> list_of(const std::string& key, const char* expected) const;
 
   Value value_;
 };

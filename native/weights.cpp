@@ -78,8 +78,7 @@ mx::array Weights::take(
     const std::string& name, const mx::Shape& shape, const char* kind, Accepts accepts) {
   auto node = tensors_.extract(name);
   if (!node) {
-    missing_.push_back(name);
-    if (missing_.size() >= most_missing) finish();
+    note_missing(name);
     return {};
   }
   const auto& [value, file] = node.mapped();
@@ -90,7 +89,7 @@ mx::array Weights::take(
                             ", but config.json asks for " + to_text(shape));
   }
   if (!accepts(value.dtype())) throw EngineError("tensor_shape", place + " must hold " + kind);
-  taken_.push_back(value);
+  taken_.emplace(name, value);
   return value;
 }
 
@@ -109,6 +108,44 @@ void Weights::drop(const std::function<bool(const std::string& name)>& unwanted)
   std::erase_if(tensors_, [&](const auto& entry) { return unwanted(entry.first); });
 }
 
+void Weights::note_missing(const std::string& name) {
+  missing_.push_back(name);
+  if (missing_.size() >= most_missing) finish();
+}
+
+void Weights::rename(const std::function<std::string(const std::string& name)>& new_name) {
+  std::map<std::string, Tensor> renamed;
+  for (auto& [name, tensor] : tensors_) {
+    const auto [place, added] = renamed.try_emplace(new_name(name), tensor);
+    if (!added) {
+      throw EngineError(
+          "unused_tensor", *tensor.file + ": tensor " + name + " and another one in " +
+                               *place->second.file + " are both " + place->first);
+    }
+  }
+  tensors_ = std::move(renamed);
+}
+
+std::vector<std::string> Weights::names() const {
+  std::vector<std::string> names;
+  for (const auto& [name, tensor] : tensors_) names.push_back(name);
+  return names;
+}
+
+mx::array Weights::extract(const std::string& name) {
+  auto node = tensors_.extract(name);
+  if (!node) {
+    note_missing(name);
+    return {};
+  }
+  return std::move(node.mapped().value);
+}
+
+void Weights::put(const std::string& name, mx::array value) {
+  static const std::string made = "made of the checkpoint's tensors";
+  tensors_.insert_or_assign(name, Tensor{std::move(value), &made});
+}
+
 std::optional<Quantization> Weights::quantization(const std::string& path, int in_dims) const {
   const Config& entry = quantization_config_[path];
   const auto weight = tensors_.find(path + ".weight");
@@ -122,11 +159,11 @@ std::optional<Quantization> Weights::quantization(const std::string& path, int i
   } else {
     const mx::array& packed = weight->second.value;
     const mx::array& scale = scales->second.value;
-    if (packed.ndim() != 2 || scale.ndim() != 2 || packed.dim(1) < 1 || scale.dim(1) < 1) {
+    if (packed.ndim() < 2 || scale.ndim() < 2 || packed.dim(-1) < 1 || scale.dim(-1) < 1) {
       throw EngineError("tensor_shape", place + ": weight and scales must have two axes");
     }
-    found.group_size = in_dims / scale.dim(1);
-    found.bits = static_cast<int>(int64_t{packed.dim(1)} * 32 / in_dims);
+    found.group_size = in_dims / scale.dim(-1);
+    found.bits = static_cast<int>(int64_t{packed.dim(-1)} * 32 / in_dims);
     found.mode = infer_mode(scale.dtype(), found.group_size, found.bits);
   }
   if (!is_known(found)) {
@@ -146,11 +183,9 @@ void Weights::finish() const {
                               " (looked in " + join(files_) + ")");
   }
   if (!tensors_.empty()) {
-    std::vector<std::string> names;
-    for (const auto& [name, tensor] : tensors_) names.push_back(name);
     throw EngineError(
-        "unused_tensor", "the model has no place for " + std::to_string(names.size()) +
-                             (names.size() == 1 ? " tensor: " : " tensors: ") + join(names) +
+        "unused_tensor", "the model has no place for " + std::to_string(tensors_.size()) +
+                             (tensors_.size() == 1 ? " tensor: " : " tensors: ") + join(names()) +
                              " (in " + *tensors_.begin()->second.file + ")");
   }
 }

@@ -6,7 +6,7 @@
     python scripts/make-tiny-model.py --list      names them
 
 Needs the packages of scripts/requirements-oracle.txt. Everything follows from the table in
-tiny_models.py and from seeds, so a run on the same versions writes the same files.
+tiny_models/ and from seeds, so a run on the same versions writes the same files.
 """
 
 import argparse
@@ -53,6 +53,11 @@ def random_weight(random, name, shape, config):
     return random.normal(0, 1.8 / math.sqrt(shape[-1]), shape)
 
 
+def values_of(random, name, shape, variant):
+    own = variant["weight"](random, name, shape) if "weight" in variant else None
+    return random_weight(random, name, shape, variant["config"]) if own is None else own
+
+
 def build(config):
     model_class, args_class = _get_classes(config)
     model = model_class(args_class.from_dict(config))
@@ -72,7 +77,7 @@ def write_checkpoint(folder, variant, seed):
     names = [(name, list(value.shape)) for name, value in tree_flatten(model.parameters())]
     names += variant.get("extra", {}).items()
     weights = {
-        name: mx.array(random_weight(random, name, shape, config).astype(np.float32)).astype(dtype)
+        name: mx.array(values_of(random, name, shape, variant).astype(np.float32)).astype(dtype)
         for name, shape in names
     }
     config.pop("untied", None)
@@ -90,7 +95,8 @@ def write_checkpoint(folder, variant, seed):
         save_model(folder, model)
         (folder / "model.safetensors.index.json").unlink()
     else:
-        write_shards(folder, weights, variant.get("shards", 1))
+        stored = variant.get("stored", lambda weights: weights)(weights)
+        write_shards(folder, stored, variant.get("shards", 1))
     save_config(config, folder / "config.json")
 
 
@@ -189,7 +195,8 @@ def make(name):
             break
     else:
         raise SystemExit(f"{name}: no seed gives a lively greedy reply")
-    about = {"model": name, "madeWith": versions(), "seed": seed}
+    dtype = variant.get("dtype", "float32")
+    about = {"model": name, "madeWith": versions(), "seed": seed, "dtype": dtype}
     write_json(folder / "golden.json", {**about, **golden})
     if name == "llama":
         write_json(folder / "sampling.json", {**about, **make_sampling(folder)})

@@ -81,8 +81,10 @@ class LoadTask : public CallTask {
       Weights weights(config_, files_);
       model_ = make_model(config_, weights);
       weights.finish();
-      unread_ = weights.taken();
-      for (const mx::array& tensor : unread_) bytes_ += tensor.nbytes();
+      for (const auto& [name, tensor] : weights.taken()) {
+        unread_.push_back(tensor);
+        bytes_ += tensor.nbytes();
+      }
       return true;
     }
     if (!unread_.empty()) {

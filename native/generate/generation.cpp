@@ -23,7 +23,7 @@ double milliseconds(std::chrono::steady_clock::duration time) {
 
 void eval_state(const Cache& cache) {
   std::vector<array> state;
-  for (const auto& layer : cache) layer->append_state(state);
+  for (size_t layer = 0; layer < cache.size(); layer++) cache[layer].append_state(state);
   mx::eval(state);
 }
 

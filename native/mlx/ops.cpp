@@ -38,6 +38,11 @@ array concatenate(std::span<const array> arrays, int axis) {
   return detail::record(mlx_concatenate_axis, inputs.get(), axis);
 }
 
+array stack(std::span<const array> arrays, int axis) {
+  const VectorArray inputs(arrays);
+  return detail::record(mlx_stack_axis, inputs.get(), axis);
+}
+
 array slice(const array& a, int axis, int start, int stop) {
   Bounds bounds(a);
   bounds.set(axis, start, stop);

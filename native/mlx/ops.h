@@ -39,6 +39,8 @@ inline array operator/(const array& a, const array& b) {
 inline array operator+(const array& a, float b) { return a + scalar(b, a.dtype()); }
 inline array operator*(const array& a, float b) { return a * scalar(b, a.dtype()); }
 inline array operator/(const array& a, float b) { return a / scalar(b, a.dtype()); }
+inline array operator-(const array& a, float b) { return a - scalar(b, a.dtype()); }
+inline array operator-(float a, const array& b) { return scalar(a, b.dtype()) - b; }
 inline array operator-(const array& a) { return detail::record(mlx_negative, a.get()); }
 inline array greater(const array& a, const array& b) {
   return detail::record(mlx_greater, a.get(), b.get());
@@ -49,6 +51,15 @@ inline array greater_equal(const array& a, const array& b) {
 inline array less(const array& a, const array& b) {
   return detail::record(mlx_less, a.get(), b.get());
 }
+inline array less_equal(const array& a, const array& b) {
+  return detail::record(mlx_less_equal, a.get(), b.get());
+}
+inline array equal(const array& a, const array& b) {
+  return detail::record(mlx_equal, a.get(), b.get());
+}
+inline array logical_or(const array& a, const array& b) {
+  return detail::record(mlx_logical_or, a.get(), b.get());
+}
 inline array logical_and(const array& a, const array& b) {
   return detail::record(mlx_logical_and, a.get(), b.get());
 }
@@ -58,6 +69,28 @@ inline array where(const array& condition, const array& x, const array& y) {
 inline array clip(const array& a, const array& low, const array& high) {
   return detail::record(mlx_clip, a.get(), low.get(), high.get());
 }
+inline array maximum(const array& a, const array& b) {
+  return detail::record(mlx_maximum, a.get(), b.get());
+}
+inline array minimum(const array& a, const array& b) {
+  return detail::record(mlx_minimum, a.get(), b.get());
+}
+inline array maximum(const array& a, float b) { return maximum(a, scalar(b, a.dtype())); }
+inline array minimum(const array& a, float b) { return minimum(a, scalar(b, a.dtype())); }
+inline array floor_divide(const array& a, const array& b) {
+  return detail::record(mlx_floor_divide, a.get(), b.get());
+}
+inline array logaddexp(const array& a, const array& b) {
+  return detail::record(mlx_logaddexp, a.get(), b.get());
+}
+inline array abs(const array& a) { return detail::record(mlx_abs, a.get()); }
+inline array erf(const array& a) { return detail::record(mlx_erf, a.get()); }
+inline array expm1(const array& a) { return detail::record(mlx_expm1, a.get()); }
+inline array floor(const array& a) { return detail::record(mlx_floor, a.get()); }
+inline array log(const array& a) { return detail::record(mlx_log, a.get()); }
+inline array log1p(const array& a) { return detail::record(mlx_log1p, a.get()); }
+inline array sqrt(const array& a) { return detail::record(mlx_sqrt, a.get()); }
+inline array square(const array& a) { return detail::record(mlx_square, a.get()); }
 inline array exp(const array& a) { return detail::record(mlx_exp, a.get()); }
 inline array cos(const array& a) { return detail::record(mlx_cos, a.get()); }
 inline array sin(const array& a) { return detail::record(mlx_sin, a.get()); }
@@ -82,6 +115,20 @@ inline array transpose(const array& a, std::initializer_list<int> axes) {
 inline array expand_dims(const array& a, int axis) {
   return detail::record(mlx_expand_dims, a.get(), axis);
 }
+inline array squeeze(const array& a, int axis) {
+  return detail::record(mlx_squeeze_axis, a.get(), axis);
+}
+inline array swapaxes(const array& a, int axis1, int axis2) {
+  return detail::record(mlx_swapaxes, a.get(), axis1, axis2);
+}
+inline array broadcast_to(const array& a, std::initializer_list<int> shape) {
+  return detail::record(mlx_broadcast_to, a.get(), shape.begin(), shape.size());
+}
+inline array repeat(const array& a, int repeats, int axis) {
+  return detail::record(mlx_repeat_axis, a.get(), repeats, axis);
+}
+/// The same bytes as another type; the last axis shrinks or grows with its width.
+inline array view(const array& a, Dtype dtype) { return detail::record(mlx_view, a.get(), dtype); }
 inline array contiguous(const array& a) { return detail::record(mlx_contiguous, a.get(), false); }
 inline array zeros(std::initializer_list<int> shape, Dtype dtype) {
   return detail::record(mlx_zeros, shape.begin(), shape.size(), dtype);
@@ -93,6 +140,8 @@ inline array arange(int start, int stop, int step = 1, Dtype dtype = int32) {
   return detail::record(mlx_arange, double(start), double(stop), double(step), dtype);
 }
 array concatenate(std::span<const array> arrays, int axis);
+/// Arrays of one shape, along a new axis.
+array stack(std::span<const array> arrays, int axis);
 /// `a[..., start:stop, ...]` on one axis.
 array slice(const array& a, int axis, int start, int stop);
 /// `a` with `update` written from `start` on along one axis.
@@ -133,6 +182,12 @@ inline array softmax(const array& a, int axis, bool precise = false) {
   return detail::record(mlx_softmax_axis, a.get(), axis, precise);
 }
 inline array sort(const array& a, int axis) { return detail::record(mlx_sort_axis, a.get(), axis); }
+inline array mean(const array& a, int axis) {
+  return detail::record(mlx_mean_axis, a.get(), axis, true);
+}
+inline array argsort(const array& a, int axis) {
+  return detail::record(mlx_argsort_axis, a.get(), axis);
+}
 inline array argpartition(const array& a, int kth, int axis) {
   return detail::record(mlx_argpartition_axis, a.get(), kth, axis);
 }
@@ -156,6 +211,24 @@ inline array quantized_matmul(
       mlx_quantized_matmul, x.get(), w.get(), scales.get(), biases.get(), /* transpose */ true,
       detail::some(group_size), detail::some(bits), mode.c_str());
 }
+/// Rows of x times the matrix of b (n, in, out) that an index names.
+inline array gather_mm(const array& x, const array& b, const array& indices, bool sorted) {
+  return detail::record(mlx_gather_mm, x.get(), b.get(), mlx_array{nullptr}, indices.get(), sorted);
+}
+/// Rows of x times the transposed quantized matrix of w (n, out, in) that an index names.
+inline array gather_qmm(
+    const array& x, const array& w, const array& scales, const array& biases, const array& indices,
+    int group_size, int bits, const std::string& mode, bool sorted) {
+  return detail::record(
+      mlx_gather_qmm, x.get(), w.get(), scales.get(), biases.get(), mlx_array{nullptr},
+      indices.get(), /* transpose */ true, detail::some(group_size), detail::some(bits),
+      mode.c_str(), sorted);
+}
+/// x (B, L, channels) along L with weight (out, taps, channels / groups); no padding.
+inline array conv1d(const array& x, const array& weight, int groups) {
+  return detail::record(
+      mlx_conv1d, x.get(), weight.get(), /* stride */ 1, /* padding */ 0, /* dilation */ 1, groups);
+}
 inline array dequantize(
     const array& w, const array& scales, const array& biases, int group_size, int bits,
     const std::string& mode, Dtype dtype) {
@@ -168,6 +241,10 @@ inline array dequantize(
 inline array rms_norm(const array& x, const array& weight, float eps) {
   return detail::record(mlx_fast_rms_norm, x.get(), weight.get(), eps);
 }
+/// (x − mean) / deviation · weight + bias over the last axis; weight and bias may be empty.
+inline array layer_norm(const array& x, const array& weight, const array& bias, float eps) {
+  return detail::record(mlx_fast_layer_norm, x.get(), weight.get(), bias.get(), eps);
+}
 /// Rotary embedding of the last axis; `freqs` (dims / 2) replaces `base` when it is given.
 inline array rope(
     const array& x, int dims, bool traditional, std::optional<float> base, float scale, int offset,
@@ -179,10 +256,10 @@ inline array rope(
 /// `mask_mode` is "" (none), "causal" or "array".
 inline array scaled_dot_product_attention(
     const array& queries, const array& keys, const array& values, float scale,
-    const char* mask_mode, const array& mask) {
+    const char* mask_mode, const array& mask, const array& sinks = array()) {
   return detail::record(
       mlx_fast_scaled_dot_product_attention, queries.get(), keys.get(), values.get(), scale,
-      mask_mode, mask.get(), mlx_array{nullptr}, false);
+      mask_mode, mask.get(), sinks.get(), false);
 }
 
 // Random numbers: a key is a (2,) uint32 array, as in MLX.

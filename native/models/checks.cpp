@@ -1,5 +1,6 @@
 #include "models/checks.h"
 
+#include <algorithm>
 #include <cstdint>
 
 #include "engine_error.h"
@@ -27,14 +28,15 @@ void check_heads(int heads, int kv_heads, int head_dim) {
   if (int64_t{heads} * head_dim > most_width) refuse("the attention heads are too large");
 }
 
-std::vector<std::string> layer_types(const Config& config, int num_hidden_layers) {
+std::vector<std::string> layer_types(
+    const Config& config, int num_hidden_layers, const std::vector<std::string>& allowed) {
   std::vector<std::string> types = config.texts("layer_types");
   if (types.empty()) return types;
   if (types.size() != static_cast<size_t>(num_hidden_layers)) {
     refuse("\"layer_types\" must name each of \"num_hidden_layers\" layers");
   }
   for (const std::string& type : types) {
-    if (type != "full_attention" && type != "sliding_attention") {
+    if (std::ranges::find(allowed, type) == allowed.end()) {
       refuse("\"layer_types\" has the unknown kind \"" + type + "\"");
     }
   }

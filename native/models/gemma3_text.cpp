@@ -94,7 +94,7 @@ class Attention {
         k_norm_(gemma_norm(weights, path + ".k_norm", args.head_dim, args.rms_norm_eps)),
         rope_(rope) {}
 
-  array operator()(const array& x, const Mask& mask, LayerCache& cache) const {
+  array operator()(const array& x, const Mask& mask, AttentionCache& cache) const {
     array queries = split_heads(q_proj_(x), mask.batch, n_heads_);
     array keys = split_heads(k_proj_(x), mask.batch, n_kv_heads_);
     array values = split_heads(v_proj_(x), mask.batch, n_kv_heads_);
@@ -155,7 +155,7 @@ class TransformerBlock {
         post_feedforward_layernorm_(gemma_norm(
             weights, path + ".post_feedforward_layernorm", args.hidden_size, args.rms_norm_eps)) {}
 
-  array operator()(const array& x, const Mask& mask, LayerCache& cache) const {
+  array operator()(const array& x, const Mask& mask, AttentionCache& cache) const {
     const array attended = self_attn_(input_layernorm_(x), mask, cache);
     const array h = clip_residual(x, post_attention_layernorm_(attended));
     const array fed = mlp_(pre_feedforward_layernorm_(h));
@@ -198,7 +198,7 @@ class Gemma3Text : public Model {
     array h = embed_tokens_(tokens);
     h = h * embed_scale_;
     const Masks masks(cache, tokens);
-    for (size_t i = 0; i < layers_.size(); i++) h = layers_[i](h, masks[i], *cache[i]);
+    for (size_t i = 0; i < layers_.size(); i++) h = layers_[i](h, masks[i], cache.attention(i));
     return norm_(h);
   }
 
@@ -210,9 +210,9 @@ class Gemma3Text : public Model {
     Cache cache;
     for (int i = 0; i < args_.num_hidden_layers; i++) {
       if (args_.is_sliding(i)) {
-        cache.push_back(std::make_unique<RotatingKVCache>(args_.sliding_window));
+        cache.add<RotatingKVCache>(args_.sliding_window);
       } else {
-        cache.push_back(std::make_unique<KVCache>());
+        cache.add<KVCache>();
       }
     }
     return cache;

@@ -85,7 +85,7 @@ class Attention {
             args.attention_bias),
         rope_(rope) {}
 
-  array operator()(const array& x, const Mask& mask, LayerCache& cache) const {
+  array operator()(const array& x, const Mask& mask, AttentionCache& cache) const {
     array queries = split_heads(q_proj_(x), mask.batch, n_heads_);
     array keys = split_heads(k_proj_(x), mask.batch, n_kv_heads_);
     array values = split_heads(v_proj_(x), mask.batch, n_kv_heads_);
@@ -131,7 +131,7 @@ class TransformerBlock {
         post_attention_layernorm_(
             weights, path + ".post_attention_layernorm", args.hidden_size, args.rms_norm_eps) {}
 
-  array operator()(const array& x, const Mask& mask, LayerCache& cache) const {
+  array operator()(const array& x, const Mask& mask, AttentionCache& cache) const {
     const array h = x + self_attn_(input_layernorm_(x), mask, cache);
     return h + mlp_(post_attention_layernorm_(h));
   }
@@ -160,7 +160,7 @@ class Llama : public Model {
   array operator()(const array& tokens, Cache& cache) const override {
     array h = embed_tokens_(tokens);
     const Masks masks(cache, tokens);
-    for (size_t i = 0; i < layers_.size(); i++) h = layers_[i](h, masks[i], *cache[i]);
+    for (size_t i = 0; i < layers_.size(); i++) h = layers_[i](h, masks[i], cache.attention(i));
     return norm_(h);
   }
 
@@ -172,9 +172,9 @@ class Llama : public Model {
     Cache cache;
     for (int i = 0; i < args_.num_hidden_layers; i++) {
       if (args_.is_sliding(i)) {
-        cache.push_back(std::make_unique<RotatingKVCache>(args_.sliding_window));
+        cache.add<RotatingKVCache>(args_.sliding_window);
       } else {
-        cache.push_back(std::make_unique<KVCache>());
+        cache.add<KVCache>();
       }
     }
     return cache;

@@ -60,7 +60,7 @@ class Attention {
         o_proj_(weights, path + ".o_proj", n_heads_ * args.head_dim, args.hidden_size),
         rope_(rope) {}
 
-  array operator()(const array& x, const Mask& mask, LayerCache& cache) const {
+  array operator()(const array& x, const Mask& mask, AttentionCache& cache) const {
     array queries = split_heads(q_proj_(x), mask.batch, n_heads_);
     array keys = split_heads(k_proj_(x), mask.batch, n_kv_heads_);
     array values = split_heads(v_proj_(x), mask.batch, n_kv_heads_);
@@ -103,7 +103,7 @@ class TransformerBlock {
         post_attention_layernorm_(
             weights, path + ".post_attention_layernorm", args.hidden_size, args.rms_norm_eps) {}
 
-  array operator()(const array& x, const Mask& mask, LayerCache& cache) const {
+  array operator()(const array& x, const Mask& mask, AttentionCache& cache) const {
     const array h = x + self_attn_(input_layernorm_(x), mask, cache);
     return h + mlp_(post_attention_layernorm_(h));
   }
@@ -132,7 +132,7 @@ class Qwen2 : public Model {
   array operator()(const array& tokens, Cache& cache) const override {
     array h = embed_tokens_(tokens);
     const Masks masks(cache, tokens);
-    for (size_t i = 0; i < layers_.size(); i++) h = layers_[i](h, masks[i], *cache[i]);
+    for (size_t i = 0; i < layers_.size(); i++) h = layers_[i](h, masks[i], cache.attention(i));
     return norm_(h);
   }
 
@@ -142,7 +142,7 @@ class Qwen2 : public Model {
 
   Cache make_cache() const override {
     Cache cache;
-    for (size_t i = 0; i < layers_.size(); i++) cache.push_back(std::make_unique<KVCache>());
+    for (size_t i = 0; i < layers_.size(); i++) cache.add<KVCache>();
     return cache;
   }
 

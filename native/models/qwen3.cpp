@@ -60,7 +60,7 @@ class Attention {
         k_norm_(weights, path + ".k_norm", args.head_dim, args.rms_norm_eps),
         rope_(rope) {}
 
-  array operator()(const array& x, const Mask& mask, LayerCache& cache) const {
+  array operator()(const array& x, const Mask& mask, AttentionCache& cache) const {
     array queries = split_heads(q_proj_(x), mask.batch, n_heads_);
     array keys = split_heads(k_proj_(x), mask.batch, n_kv_heads_);
     array values = split_heads(v_proj_(x), mask.batch, n_kv_heads_);
@@ -104,7 +104,7 @@ class TransformerBlock {
         post_attention_layernorm_(
             weights, path + ".post_attention_layernorm", args.hidden_size, args.rms_norm_eps) {}
 
-  array operator()(const array& x, const Mask& mask, LayerCache& cache) const {
+  array operator()(const array& x, const Mask& mask, AttentionCache& cache) const {
     const array h = x + self_attn_(input_layernorm_(x), mask, cache);
     return h + mlp_(post_attention_layernorm_(h));
   }
@@ -133,7 +133,7 @@ class Qwen3 : public Model {
   array operator()(const array& tokens, Cache& cache) const override {
     array h = embed_tokens_(tokens);
     const Masks masks(cache, tokens);
-    for (size_t i = 0; i < layers_.size(); i++) h = layers_[i](h, masks[i], *cache[i]);
+    for (size_t i = 0; i < layers_.size(); i++) h = layers_[i](h, masks[i], cache.attention(i));
     return norm_(h);
   }
 
@@ -143,7 +143,7 @@ class Qwen3 : public Model {
 
   Cache make_cache() const override {
     Cache cache;
-    for (size_t i = 0; i < layers_.size(); i++) cache.push_back(std::make_unique<KVCache>());
+    for (size_t i = 0; i < layers_.size(); i++) cache.add<KVCache>();
     return cache;
   }
 

@@ -7,6 +7,22 @@ inline mx::array silu(const mx::array& x) { return x * mx::sigmoid(x); }
 /// silu(gate) · x
 inline mx::array swiglu(const mx::array& gate, const mx::array& x) { return silu(gate) * x; }
 
+inline mx::array relu(const mx::array& x) { return mx::maximum(x, 0.0f); }
+
+/// relu(x)²
+inline mx::array relu_squared(const mx::array& x) { return mx::square(relu(x)); }
+
+/// log(1 + eˣ)
+inline mx::array softplus(const mx::array& x) {
+  return mx::logaddexp(x, mx::scalar(0.0f, x.dtype()));
+}
+
+/// GELU by the error function.
+inline mx::array gelu(const mx::array& x) {
+  constexpr float sqrt_2 = 1.4142135623730951f;
+  return x * (mx::erf(x / sqrt_2) + 1.0f) / 2.0f;
+}
+
 /// The tanh approximation of GELU.
 inline mx::array gelu_approx(const mx::array& x) {
   constexpr float sqrt_2_over_pi = 0.7978845608028654f;

@@ -19,7 +19,8 @@ inline mx::array merge_heads(const mx::array& x) {
   return mx::reshape(mx::transpose(x, {0, 2, 1, 3}), {rows, -1});
 }
 
-/// Queries (B, heads, L, D) over keys and values (B, kv_heads, keys, D) → (B, heads, L, D)
+/// Queries (B, heads, L, D) over keys (B, kv_heads, keys, D) and values (B, kv_heads, keys, V) →
+/// (B, heads, L, V). `sinks` (heads) are logits that take part in the softmax and have no value.
 mx::array scaled_dot_product_attention(
     const mx::array& queries, const mx::array& keys, const mx::array& values, float scale,
-    const Mask& mask);
+    const Mask& mask, const mx::array& sinks = mx::array());

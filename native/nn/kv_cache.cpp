@@ -1,6 +1,7 @@
 #include "nn/kv_cache.h"
 
 #include <algorithm>
+#include <typeinfo>
 
 using mx::array;
 
@@ -112,13 +113,17 @@ Mask RotatingKVCache::make_mask(int length) const {
 }
 
 Masks::Masks(const Cache& cache, const array& tokens) {
-  by_layer_.reserve(cache.size());
-  for (const auto& layer : cache) {
-    const auto [place, added] = by_window_.try_emplace(layer->window());
-    if (added) {
-      place->second = layer->make_mask(tokens.dim(1));
-      place->second.batch = tokens.dim(0);
-    }
-    by_layer_.push_back(&place->second);
+  std::vector<const AttentionCache*> made_for;
+  for (size_t layer = 0; layer < cache.size(); layer++) {
+    const auto* attention = dynamic_cast<const AttentionCache*>(&cache[layer]);
+    const auto alike = std::ranges::find_if(made_for, [&](const AttentionCache* other) {
+      return attention && typeid(*other) == typeid(*attention) &&
+             other->window() == attention->window();
+    });
+    by_layer_.push_back(static_cast<size_t>(alike - made_for.begin()));
+    if (!attention || alike != made_for.end()) continue;
+    made_for.push_back(attention);
+    masks_.push_back(attention->make_mask(tokens.dim(1)));
+    masks_.back().batch = tokens.dim(0);
   }
 }

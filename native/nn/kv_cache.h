@@ -1,6 +1,5 @@
 #pragma once
 
-#include <map>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -14,16 +13,24 @@ struct Mask {
   mx::array allowed;      // (L, keys) booleans when mode is "array"
 };
 
-/// The keys and values of one attention layer, and with them the position of the next token.
-/// Offsets are host integers: a lazy offset would grow the graph with every step.
+/// What one layer remembers of the tokens so far.
 class LayerCache {
  public:
   virtual ~LayerCache() = default;
 
+  /// The arrays that hold the state, to evaluate after a prefill chunk.
+  virtual void append_state(std::vector<mx::array>& state) const = 0;
+};
+
+/// The keys and values of one attention layer, and with them the position of the next token.
+/// Offsets are host integers: a lazy offset would grow the graph with every step.
+class AttentionCache : public LayerCache {
+ public:
   /// Position of the next token.
   int offset() const { return offset_; }
 
-  /// Appends keys and values (B, heads, L, D); returns those that the new tokens attend to.
+  /// Appends keys (B, heads, L, D) and values (B, heads, L, V); returns those that the new tokens
+  /// attend to.
   virtual std::pair<mx::array, mx::array> update_and_fetch(
       const mx::array& keys, const mx::array& values) = 0;
 
@@ -33,19 +40,18 @@ class LayerCache {
   /// How many tokens a query looks back on, itself included; 0 is all.
   virtual int window() const { return 0; }
 
-  /// The arrays that hold the state, to evaluate after a prefill chunk.
-  void append_state(std::vector<mx::array>& state) const {
+  void append_state(std::vector<mx::array>& state) const override {
     if (keys_) state.insert(state.end(), {keys_, values_});
   }
 
  protected:
   mx::array keys_;    // (B, heads, room, D)
-  mx::array values_;  // (B, heads, room, D)
+  mx::array values_;  // (B, heads, room, V)
   int offset_ = 0;
 };
 
 /// Keeps everything.
-class KVCache : public LayerCache {
+class KVCache : public AttentionCache {
  public:
   std::pair<mx::array, mx::array> update_and_fetch(
       const mx::array& keys, const mx::array& values) override;
@@ -53,7 +59,7 @@ class KVCache : public LayerCache {
 };
 
 /// Keeps the last `window` tokens: a ring while decoding, in order of time while prefilling.
-class RotatingKVCache : public LayerCache {
+class RotatingKVCache : public AttentionCache {
  public:
   explicit RotatingKVCache(int window) : window_(window) {}
 
@@ -72,18 +78,52 @@ class RotatingKVCache : public LayerCache {
   int next_ = 0;  // slot of the next token; every slot before it is in order of time
 };
 
-/// One entry per layer.
-using Cache = std::vector<std::unique_ptr<LayerCache>>;
+/// The state of a convolution or a recurrent layer: one array per slot, empty before the first
+/// token. It cannot be cut back to an earlier token.
+class StateCache : public LayerCache {
+ public:
+  explicit StateCache(size_t slots) : slots_(slots) {}
 
-/// The masks of one forward pass by layer; layers with the same window share one.
+  mx::array& operator[](size_t slot) { return slots_[slot]; }
+
+  void append_state(std::vector<mx::array>& state) const override {
+    for (const mx::array& slot : slots_) {
+      if (slot) state.push_back(slot);
+    }
+  }
+
+ private:
+  std::vector<mx::array> slots_;
+};
+
+/// What all layers remember: one timeline of tokens. A model makes it and knows which kind each of
+/// its layers has.
+class Cache {
+ public:
+  template <typename Kind, typename... Arguments>
+  void add(Arguments... arguments) {
+    layers_.push_back(std::make_unique<Kind>(arguments...));
+  }
+
+  size_t size() const { return layers_.size(); }
+  const LayerCache& operator[](size_t layer) const { return *layers_[layer]; }
+  AttentionCache& attention(size_t layer) { return static_cast<AttentionCache&>(*layers_[layer]); }
+  StateCache& state(size_t layer) { return static_cast<StateCache&>(*layers_[layer]); }
+
+ private:
+  std::vector<std::unique_ptr<LayerCache>> layers_;
+};
+
+/// The masks of one forward pass by layer; layers that look back alike share one.
 class Masks {
  public:
   /// For tokens (B, L) that are about to be appended.
   Masks(const Cache& cache, const mx::array& tokens);
 
-  const Mask& operator[](size_t layer) const { return *by_layer_[layer]; }
+  /// The mask of an attention layer.
+  const Mask& operator[](size_t layer) const { return masks_[by_layer_[layer]]; }
 
  private:
-  std::map<int, Mask> by_window_;
-  std::vector<const Mask*> by_layer_;
+  std::vector<Mask> masks_;
+  std::vector<size_t> by_layer_;  // place in `masks_`
 };

@@ -3,16 +3,28 @@
 using mx::array;
 
 Matrix::Matrix(Weights& weights, const std::string& path, int in_dims, int out_dims)
+    : Matrix(weights, path, mx::Shape{}, in_dims, out_dims) {}
+
+Matrix::Matrix(Weights& weights, const std::string& path, int count, int in_dims, int out_dims)
+    : Matrix(weights, path, mx::Shape{count}, in_dims, out_dims) {}
+
+Matrix::Matrix(
+    Weights& weights, const std::string& path, mx::Shape stack, int in_dims, int out_dims)
     : quantization(weights.quantization(path, in_dims)) {
+  const auto shape = [&](int columns) {
+    mx::Shape shape = stack;
+    shape.insert(shape.end(), {out_dims, columns});
+    return shape;
+  };
   if (!quantization) {
-    weight = weights.take(path + ".weight", {out_dims, in_dims});
-    if (weight) transposed = mx::transpose(weight, {1, 0});
+    weight = weights.take(path + ".weight", shape(in_dims));
+    if (weight) transposed = mx::swapaxes(weight, -1, -2);
     return;
   }
   const auto& [group_size, bits, mode] = *quantization;
   const int packed = static_cast<int>(int64_t{in_dims} * bits / 32);
-  const mx::Shape groups{out_dims, in_dims / group_size};
-  weight = weights.take_packed(path + ".weight", {out_dims, packed}, mx::uint32);
+  const mx::Shape groups = shape(in_dims / group_size);
+  weight = weights.take_packed(path + ".weight", shape(packed), mx::uint32);
   if (mode == "affine") {
     scales = weights.take(path + ".scales", groups);
     biases = weights.take(path + ".biases", groups);

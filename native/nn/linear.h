@@ -6,7 +6,8 @@
 #include "mlx/ops.h"
 #include "weights.h"
 
-/// A matrix of a checkpoint, dense or quantized as the checkpoint stores it.
+/// A matrix of a checkpoint, dense or quantized as the checkpoint stores it; or a stack of them
+/// (experts, heads), whose arrays have the number of matrices as one more axis before the others.
 struct Matrix {
   mx::array weight;      // dense (out, in); quantized (out, in · bits / 32) packed in uint32
   mx::array transposed;  // dense (in, out), a view made once instead of at every call
@@ -15,9 +16,14 @@ struct Matrix {
   std::optional<Quantization> quantization;
 
   Matrix(Weights& weights, const std::string& path, int in_dims, int out_dims);
+  /// A stack of `count` matrices.
+  Matrix(Weights& weights, const std::string& path, int count, int in_dims, int out_dims);
 
   /// x @ weightᵀ: (…, in) → (…, out)
   mx::array operator()(const mx::array& x) const;
+
+ private:
+  Matrix(Weights& weights, const std::string& path, mx::Shape stack, int in_dims, int out_dims);
 };
 
 /// y = x @ weightᵀ + bias

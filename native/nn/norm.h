@@ -20,3 +20,19 @@ class RMSNorm {
   mx::array weight_row_;  // (1, D)
   mx::array eps_matrix_;  // (1, 1)
 };
+
+/// (x − mean) / deviation · weight + bias over the last axis.
+class LayerNorm {
+ public:
+  LayerNorm(Weights& weights, const std::string& path, int dims, float eps, bool has_bias = true)
+      : weight_(weights.take(path + ".weight", {dims})), eps_(eps) {
+    if (has_bias) bias_ = weights.take(path + ".bias", {dims});
+  }
+
+  mx::array operator()(const mx::array& x) const { return mx::layer_norm(x, weight_, bias_, eps_); }
+
+ private:
+  mx::array weight_;  // (D)
+  mx::array bias_;    // (D), empty without bias
+  float eps_;
+};

@@ -1,102 +1,63 @@
 #include "nn/rope.h"
 
 #include <cmath>
-#include <numbers>
-#include <vector>
-
-#include "engine_error.h"
 
 namespace {
 
-/// Llama 3.1: long wavelengths are stretched by `factor`, short ones kept, with a smooth passage.
-mx::array llama3_freqs(int dims, float base, const Config& scaling) {
-  const float factor = scaling.positive_number("factor");
-  const float low_freq_factor = scaling.positive_number("low_freq_factor", 1.0f);
-  const float high_freq_factor = scaling.positive_number("high_freq_factor", 4.0f);
-  const float old_context = scaling.positive_number("original_max_position_embeddings", 8192.0f);
-  const float low_freq_wavelen = old_context / low_freq_factor;
-  const float high_freq_wavelen = old_context / high_freq_factor;
-
-  std::vector<float> freqs;
-  for (int i = 0; i < dims; i += 2) {
-    const float freq = std::pow(base, static_cast<float>(i) / static_cast<float>(dims));
-    const float wavelen = 2.0f * std::numbers::pi_v<float> * freq;
-    if (wavelen > low_freq_wavelen) {
-      freqs.push_back(freq * factor);
-    } else if (wavelen > high_freq_wavelen) {
-      const float smooth =
-          (old_context / wavelen - low_freq_factor) / (high_freq_factor - low_freq_factor);
-      freqs.push_back(freq / ((1.0f - smooth) / factor + smooth));
-    } else {
-      freqs.push_back(freq);
-    }
-  }
-  return mx::from_data(std::span<const float>(freqs));
+/// x with its first `dims` numbers times `factor`.
+mx::array scale_first(const mx::array& x, int dims, float factor) {
+  if (factor == 1.0f) return x;
+  if (x.dim(-1) == dims) return x * factor;
+  const mx::array parts[] = {mx::slice(x, -1, 0, dims) * factor, mx::slice(x, -1, dims, x.dim(-1))};
+  return mx::concatenate(parts, -1);
 }
 
 }  // namespace
 
-RoPE::RoPE(int dims, float base, bool traditional, const Config& scaling)
-    : dims_(dims), traditional_(traditional), base_(base) {
-  if (!scaling.is_null() && !scaling.is_object()) {
-    throw EngineError("bad_config", "config.json: \"rope_scaling\" must be an object");
-  }
-  // Older checkpoints write "type", newer ones "rope_type".
-  const std::string kind = scaling.text("type", scaling.text("rope_type", "default"));
-  if (kind == "linear") {
-    scale_ = 1.0f / scaling.positive_number("factor");
-  } else if (kind == "llama3") {
-    freqs_ = llama3_freqs(dims, base, scaling);
-    base_.reset();
-  } else if (kind != "default") {
-    throw EngineError(
-        "bad_config", "config.json: \"rope_scaling\" of type \"" + kind +
-                          "\" is not supported; known types are default, linear, llama3");
-  }
-  const int half = dims / 2;
-  const float step = std::log(base) / static_cast<float>(half);
-  inverse_freqs_ =
-      freqs_ ? mx::reciprocal(freqs_) : mx::exp(mx::arange(0, -half, -1, mx::float32) * step);
+RoPE::RoPE(RopeScaling scaling, bool traditional)
+    : scaling_(std::move(scaling)), traditional_(traditional) {
+  if (scaling_.dynamic_from > 0) return;
+  const int half = scaling_.dims / 2;
+  const float step = std::log(scaling_.base) / static_cast<float>(half);
+  inverse_freqs_ = scaling_.freqs ? mx::reciprocal(scaling_.freqs)
+                                  : mx::exp(mx::arange(0, -half, -1, mx::float32) * step);
 }
 
 std::pair<mx::array, mx::array> RoPE::operator()(
     const mx::array& queries, const mx::array& keys, int offset) const {
   // MLX fuses this on the GPU. On the CPU it records some twenty small ops for each call, most of
-  // them the same for every layer; traditional pairs are rare and left to it.
-  if (mx::on_gpu() || traditional_ || queries.dim(-1) != dims_) {
-    return {fused(queries, offset), fused(keys, offset)};
+  // them the same for every layer; traditional pairs and other rare kinds are left to it.
+  const int dims = scaling_.dims;
+  if (mx::on_gpu() || traditional_ || queries.dim(-1) != dims || !inverse_freqs_) {
+    return {(*this)(queries, offset), (*this)(keys, offset)};
   }
   const int heads = queries.dim(1);
   const mx::array both[] = {queries, keys};
   const mx::array x = mx::concatenate(both, 1);
   const Rotation& turn = rotation(offset, x.dim(2), x.dtype());
-  const mx::array halves[] = {mx::slice(x, -1, dims_ / 2, dims_), mx::slice(x, -1, 0, dims_ / 2)};
+  const mx::array halves[] = {mx::slice(x, -1, dims / 2, dims), mx::slice(x, -1, 0, dims / 2)};
   const mx::array turned = x * turn.cosines + mx::concatenate(halves, -1) * turn.sines;
   return {mx::slice(turned, 1, 0, heads), mx::slice(turned, 1, heads, x.dim(1))};
 }
 
-mx::array RoPE::fused(const mx::array& x, int offset) const {
-  return mx::rope(x, dims_, traditional_, base_, scale_, offset, freqs_);
+mx::array RoPE::operator()(const mx::array& x, int offset) const {
+  const std::optional<float> base =
+      scaling_.freqs ? std::nullopt : std::optional(scaling_.base_for(offset + x.dim(2)));
+  return mx::rope(
+      scale_first(x, scaling_.dims, scaling_.mscale), scaling_.dims, traditional_, base,
+      scaling_.scale, offset, scaling_.freqs);
 }
 
 const RoPE::Rotation& RoPE::rotation(int offset, int length, mx::Dtype dtype) const {
   Rotation& last = *rotation_;
   if (last.offset == offset && last.length == length && last.dtype == dtype) return last;
   const mx::array positions = mx::arange(offset, offset + length, 1, mx::float32);  // (L)
-  const mx::array theta = mx::expand_dims(positions * scale_, 1) * inverse_freqs_;  // (L, D / 2)
-  const mx::array cosine = mx::astype(mx::cos(theta), dtype);
-  const mx::array sine = mx::astype(mx::sin(theta), dtype);
+  const mx::array theta =
+      mx::expand_dims(positions * scaling_.scale, 1) * inverse_freqs_;  // (L, D / 2)
+  const mx::array cosine = mx::astype(mx::cos(theta) * scaling_.mscale, dtype);
+  const mx::array sine = mx::astype(mx::sin(theta) * scaling_.mscale, dtype);
   const mx::array cosines[] = {cosine, cosine};
   const mx::array sines[] = {-sine, sine};
   last = {offset, length, dtype, mx::concatenate(cosines, -1), mx::concatenate(sines, -1)};
   return last;
-}
-
-const Config& rope_scaling(const Config& config) {
-  return config.has("rope_scaling") ? config["rope_scaling"] : config["rope_parameters"];
-}
-
-float rope_theta(const Config& config, float fallback) {
-  return config.positive_number(
-      "rope_theta", config["rope_parameters"].positive_number("rope_theta", fallback));
 }

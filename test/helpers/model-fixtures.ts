@@ -14,6 +14,8 @@ export const modelsFolder = fileURLToPath(new URL("../fixtures/models", import.m
 
 /** What mlx-lm computed from a fixture. */
 export interface Golden {
+  /** Of the checkpoint's dense tensors. */
+  dtype: "float32" | "float16" | "bfloat16";
   prompt: Uint32Array;
   greedy: number[];
   /** prompt.length × vocabulary, row by row. */
@@ -32,11 +34,14 @@ export function readJson<T = Record<string, unknown>>(...path: string[]): T {
 
 /** The golden of a fixture. */
 export function readGolden(name: string): Golden {
-  const golden = readJson<{ prompt: number[]; greedy: number[]; logits: string }>(
-    fixtureFolder(name),
-    "golden.json",
-  );
+  const golden = readJson<{
+    dtype: Golden["dtype"];
+    prompt: number[];
+    greedy: number[];
+    logits: string;
+  }>(fixtureFolder(name), "golden.json");
   return {
+    dtype: golden.dtype,
     prompt: Uint32Array.from(golden.prompt),
     greedy: golden.greedy,
     logits: floatsFromBase64(golden.logits),

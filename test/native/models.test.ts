@@ -17,47 +17,22 @@ import { describeNative } from "../helpers/native.js";
  * both sides, so they are as exact as dense ones. Half precisions round each activation, and may
  * do so in another order: theirs are a few units in the last place of the largest logits.
  */
-const exact = 1e-4;
-const float16 = 0.02;
-const bfloat16 = 0.13;
+const tolerances = { float32: 1e-4, float16: 0.02, bfloat16: 0.13 };
 
-const fixtures: [name: string, tolerance: number][] = [
-  ["gemma3_text", exact],
-  ["gemma3_text-bfloat16", bfloat16],
-  ["gemma3_text-untied", exact],
-  ["llama", exact],
-  ["llama-bfloat16", bfloat16],
-  ["llama-bias", exact],
-  ["llama-float16", float16],
-  ["llama-rope-linear", exact],
-  ["llama-rope-llama3", exact],
-  ["llama-sharded", exact],
-  ["mistral", exact],
-  ["quantized-affine-2", exact],
-  ["quantized-affine-3", exact],
-  ["quantized-affine-4", exact],
-  ["quantized-affine-5", exact],
-  ["quantized-affine-6", exact],
-  ["quantized-affine-8", exact],
-  ["quantized-bfloat16", bfloat16],
-  ["quantized-mixed", exact],
-  ["quantized-mxfp4", exact],
-  ["quantized-mxfp8", exact],
-  ["quantized-nvfp4", exact],
-  ["quantized-unnamed", exact],
-  ["qwen2", exact],
-  ["qwen3", exact],
-  ["qwen3-bfloat16", bfloat16],
-  ["qwen3-untied", exact],
-];
-
-test("every fixture is in the table", () => {
-  expect(fixtures.map(([name]) => name)).toEqual(readdirSync(modelsFolder).sort());
-});
+// scripts/tiny_models/ is the table of fixtures: a folder for each of its rows.
+const fixtures = readdirSync(modelsFolder);
 
 describeNative("a model computes what mlx-lm does", (addon) => {
-  describe.each(fixtures)("%s", (name, tolerance) => {
+  test("every family has a fixture", () => {
+    const families = new Set(
+      fixtures.map((name) => readJson(fixtureFolder(name), "config.json").model_type),
+    );
+    expect(addon.modelTypes().filter((type) => !families.has(type))).toEqual([]);
+  });
+
+  describe.each(fixtures)("%s", (name) => {
     const golden = readGolden(name);
+    const tolerance = tolerances[golden.dtype];
     let model: NativeModel;
 
     beforeAll(async () => {

@@ -1,0 +1,167 @@
+#include "nn/rope_scaling.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numbers>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine_error.h"
+
+namespace {
+
+using Freqs = std::vector<float>;
+
+constexpr float two_pi = 2.0f * std::numbers::pi_v<float>;
+
+/// baseⁱ⸍ᵈⁱᵐˢ for i = 0, 2, 4 …
+Freqs plain_freqs(int dims, float base) {
+  Freqs freqs;
+  for (int i = 0; i < dims; i += 2) {
+    freqs.push_back(std::pow(base, static_cast<float>(i) / static_cast<float>(dims)));
+  }
+  return freqs;
+}
+
+Freqs llama3_freqs(int dims, float base, const Config& scaling) {
+  const float factor = scaling.positive_number("factor");
+  const float low_freq_factor = scaling.positive_number("low_freq_factor", 1.0f);
+  const float high_freq_factor = scaling.positive_number("high_freq_factor", 4.0f);
+  const float old_context = scaling.positive_number("original_max_position_embeddings", 8192.0f);
+  const float low_freq_wavelen = old_context / low_freq_factor;
+  const float high_freq_wavelen = old_context / high_freq_factor;
+
+  Freqs freqs = plain_freqs(dims, base);
+  for (float& freq : freqs) {
+    const float wavelen = two_pi * freq;
+    if (wavelen > low_freq_wavelen) {
+      freq *= factor;
+    } else if (wavelen > high_freq_wavelen) {
+      const float smooth =
+          (old_context / wavelen - low_freq_factor) / (high_freq_factor - low_freq_factor);
+      freq /= (1.0f - smooth) / factor + smooth;
+    }
+  }
+  return freqs;
+}
+
+float yarn_mscale(float factor, float mscale) {
+  return factor <= 1.0f ? 1.0f : 0.1f * mscale * std::log(factor) + 1.0f;
+}
+
+Freqs yarn_freqs(int dims, float base, const Config& scaling) {
+  const float factor = scaling.positive_number("factor");
+  const float old_context = scaling.positive_number("original_max_position_embeddings", 4096.0f);
+  // The dimension whose wavelength turns this many times within the old context.
+  const auto correction_dim = [&](float turns) {
+    return static_cast<float>(dims) * std::log(old_context / (turns * two_pi)) /
+           (2.0f * std::log(base));
+  };
+  const float low =
+      std::max(std::floor(correction_dim(scaling.positive_number("beta_fast", 32.0f))), 0.0f);
+  float high = std::min(
+      std::ceil(correction_dim(scaling.positive_number("beta_slow", 1.0f))),
+      static_cast<float>(dims - 1));
+  if (low == high) high += 0.001f;
+
+  Freqs freqs = plain_freqs(dims, base);
+  for (size_t i = 0; i < freqs.size(); i++) {
+    const float ramp = std::clamp((static_cast<float>(i) - low) / (high - low), 0.0f, 1.0f);
+    const float kept = freqs[i];
+    const float stretched = kept * factor;
+    freqs[i] = stretched * kept / (stretched * (1.0f - ramp) + kept * ramp);
+  }
+  return freqs;
+}
+
+Freqs long_freqs(int dims, float base, const Config& scaling) {
+  Freqs freqs = plain_freqs(dims, base);
+  const std::vector<float> factors = scaling.numbers("long_factor");
+  if (factors.size() != freqs.size()) {
+    throw EngineError(
+        "bad_config", "config.json: \"long_factor\" must hold " + std::to_string(freqs.size()) +
+                          " numbers, one for each pair of dimensions");
+  }
+  for (size_t i = 0; i < freqs.size(); i++) freqs[i] *= factors[i];
+  return freqs;
+}
+
+/// As mlx-lm, which takes the scale of the long factors for all lengths.
+float longrope_mscale(const Config& scaling, int max_position_embeddings) {
+  const float old_context = scaling.positive_number("original_max_position_embeddings");
+  const float factor = static_cast<float>(max_position_embeddings) / old_context;
+  return factor <= 1.0f ? 1.0f : std::sqrt(1.0f + std::log(factor) / std::log(old_context));
+}
+
+/// Dimensions that do not turn have an endless wavelength.
+Freqs proportional_freqs(int dims, float base, const Config& scaling) {
+  const float part = scaling.positive_number("partial_rotary_factor", 1.0f);
+  const float factor = scaling.positive_number("factor", 1.0f);
+  Freqs freqs = plain_freqs(dims, base);
+  const size_t turning = static_cast<size_t>(static_cast<float>(dims) * std::min(part, 1.0f)) / 2;
+  for (size_t i = 0; i < freqs.size(); i++) {
+    freqs[i] = i < turning ? freqs[i] * factor : std::numeric_limits<float>::infinity();
+  }
+  return freqs;
+}
+
+}  // namespace
+
+RopeScaling::RopeScaling(int dims, float base, const Config& scaling, int max_position_embeddings)
+    : dims(dims), base(base) {
+  if (!scaling.is_null() && !scaling.is_object()) {
+    throw EngineError("bad_config", "config.json: \"rope_scaling\" must be an object");
+  }
+  const auto use = [this](const Freqs& values) { freqs = mx::from_data(std::span(values)); };
+  // Older checkpoints write "type", newer ones "rope_type".
+  const std::string kind = scaling.text("type", scaling.text("rope_type", "default"));
+  if (kind == "linear") {
+    scale = 1.0f / scaling.positive_number("factor");
+  } else if (kind == "dynamic") {
+    factor = scaling.positive_number("factor");
+    dynamic_from = max_position_embeddings;
+  } else if (kind == "llama3") {
+    use(llama3_freqs(dims, base, scaling));
+  } else if (kind == "yarn" || kind == "deepseek_yarn") {
+    use(yarn_freqs(dims, base, scaling));
+    const float stretch = scaling.positive_number("factor");
+    mscale = yarn_mscale(stretch, scaling.number("mscale", 1.0f)) /
+             yarn_mscale(stretch, scaling.number("mscale_all_dim", 0.0f));
+  } else if (kind == "longrope" || kind == "su") {
+    use(long_freqs(dims, base, scaling));
+    mscale = longrope_mscale(scaling, max_position_embeddings);
+  } else if (kind == "proportional") {
+    use(proportional_freqs(dims, base, scaling));
+  } else if (kind != "default" && kind != "mrope") {
+    throw EngineError(
+        "bad_config", "config.json: \"rope_scaling\" of type \"" + kind +
+                          "\" is not supported; known types are default, linear, dynamic, llama3, "
+                          "yarn, longrope, proportional, mrope");
+  }
+}
+
+float RopeScaling::base_for(int length) const {
+  if (length <= dynamic_from || dynamic_from == 0) return base;
+  const float longer = static_cast<float>(length) / static_cast<float>(dynamic_from);
+  const float exponent = static_cast<float>(dims) / static_cast<float>(dims - 2);
+  return base * std::pow(factor * longer - (factor - 1.0f), exponent);
+}
+
+const Config& rope_scaling(const Config& config) {
+  return config.has("rope_scaling") ? config["rope_scaling"] : config["rope_parameters"];
+}
+
+float rope_theta(const Config& config, float fallback) {
+  return config.positive_number(
+      "rope_theta", config["rope_parameters"].positive_number("rope_theta", fallback));
+}
+
+float yarn_attention_factor(const Config& scaling) {
+  const std::string kind = scaling.text("type", scaling.text("rope_type", "default"));
+  const float mscale_all_dim = scaling.number("mscale_all_dim", 0.0f);
+  if (kind == "default" || mscale_all_dim == 0.0f) return 1.0f;
+  const float mscale = yarn_mscale(scaling.positive_number("factor", 1.0f), mscale_all_dim);
+  return mscale * mscale;
+}
