@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "bridge/addon.h"
+#include "bridge/load_tasks.h"
 #include "bridge/tasks.h"
 #include "bridge/values.h"
 #include "engine_error.h"
@@ -165,28 +166,52 @@ Napi::Value list_model_types(const Napi::CallbackInfo& info) {
   return array;
 }
 
+std::vector<std::string> to_paths(const Napi::Value& value) {
+  if (!value.IsArray()) refuse_argument("weightFiles must be a list of paths");
+  const auto paths = value.As<Napi::Array>();
+  std::vector<std::string> files;
+  for (uint32_t i = 0; i < paths.Length(); i++) files.push_back(paths.Get(i).ToString());
+  return files;
+}
+
+/// Starts a task that reads a checkpoint (its config and files are the first two arguments), and
+/// returns its promise under `name`, with a function that cancels it.
+template <typename Task, typename... Arguments>
+Napi::Value start_reading(
+    const Napi::CallbackInfo& info, const char* name, const Napi::Value& conversion,
+    Arguments... arguments) {
+  const Napi::Env env = info.Env();
+  if (!info[0].IsObject()) refuse_argument("config must be an object");
+  Config config = to_config(info[0]);
+  std::vector<std::string> files = to_paths(info[1]);
+  Conversion wanted = to_conversion(to_config(conversion));
+  Addon& addon = addon_of(env);
+  // JavaScript keeps only the flag: the arrays of a task are freed on the inference thread.
+  const auto cancelled = std::make_shared<std::atomic<bool>>(false);
+  const Napi::Promise promise = addon.start(Napi::Function(), [&](CallId id) {
+    return std::make_shared<Task>(
+        addon, id, std::move(config), std::move(files), std::move(wanted), std::move(arguments)...,
+        cancelled);
+  });
+  Napi::Object running = Napi::Object::New(env);
+  running.Set(name, promise);
+  running.Set("cancel", Napi::Function::New(env, [cancelled](const Napi::CallbackInfo&) {
+                *cancelled = true;
+              }));
+  return running;
+}
+
 /// Returns a `NativeLoading`.
 Napi::Value load(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  return guarded(env, [&] {
-    if (!info[0].IsObject()) refuse_argument("config must be an object");
-    if (!info[1].IsArray()) refuse_argument("weightFiles must be a list of paths");
-    const auto paths = info[1].As<Napi::Array>();
-    std::vector<std::string> files;
-    for (uint32_t i = 0; i < paths.Length(); i++) files.push_back(paths.Get(i).ToString());
-    Config config = to_config(info[0]);
-    Addon& addon = addon_of(env);
-    // JavaScript keeps only the flag: the arrays of a load are freed on the inference thread.
-    const auto cancelled = std::make_shared<std::atomic<bool>>(false);
-    const Napi::Promise promise = addon.start(Napi::Function(), [&](CallId id) {
-      return std::make_shared<LoadTask>(addon, id, std::move(config), std::move(files), cancelled);
-    });
-    Napi::Object loading = Napi::Object::New(env);
-    loading.Set("model", promise);
-    loading.Set("cancel", Napi::Function::New(env, [cancelled](const Napi::CallbackInfo&) {
-                  *cancelled = true;
-                }));
-    return loading;
+  return guarded(info.Env(), [&] { return start_reading<LoadTask>(info, "model", info[2]); });
+}
+
+/// Returns a `NativeConverting`.
+Napi::Value convert(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] {
+    if (!info[3].IsString()) refuse_argument("folder must be a path");
+    return start_reading<ConvertTask>(
+        info, "done", info[2], info[3].As<Napi::String>().Utf8Value());
   });
 }
 
@@ -201,6 +226,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("memory", Napi::Function::New<memory>(env, "memory"));
   exports.Set("modelTypes", Napi::Function::New<list_model_types>(env, "modelTypes"));
   exports.Set("load", Napi::Function::New<load>(env, "load"));
+  exports.Set("convert", Napi::Function::New<convert>(env, "convert"));
   return exports;
 }
 

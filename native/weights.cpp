@@ -1,11 +1,11 @@
 #include "weights.h"
 
 #include <algorithm>
-#include <initializer_list>
 #include <utility>
 
 #include "engine_error.h"
 #include "mlx/io.h"
+#include "mlx/ops.h"
 
 namespace {
 
@@ -26,42 +26,23 @@ std::string join(const std::vector<std::string>& names) {
   return text;
 }
 
-/// The modes but affine have one size each.
-const std::map<std::string, std::pair<int, int>> sizes_of_mode = {
-    {"mxfp4", {32, 4}}, {"mxfp8", {32, 8}}, {"nvfp4", {16, 4}}};
-
-bool is_known(const Quantization& quantization) {
-  const auto& [group_size, bits, mode] = quantization;
-  const auto is_one_of = [](int value, std::initializer_list<int> list) {
-    return std::ranges::find(list, value) != list.end();
-  };
-  if (mode == "affine")
-    return is_one_of(bits, {2, 3, 4, 5, 6, 8}) && is_one_of(group_size, {32, 64, 128});
-  const auto sizes = sizes_of_mode.find(mode);
-  return sizes != sizes_of_mode.end() && sizes->second == std::pair(group_size, bits);
+bool ends_with_any(const std::string& text, const std::vector<std::string>& ends) {
+  return std::ranges::any_of(ends, [&](const std::string& end) { return text.ends_with(end); });
 }
 
-/// Only affine keeps its scales in a floating type; the sizes tell the other modes apart.
-std::string infer_mode(mx::Dtype scales, int group_size, int bits) {
-  if (scales != mx::uint8) return "affine";
-  for (const auto& [mode, sizes] : sizes_of_mode) {
-    if (sizes == std::pair(group_size, bits)) return mode;
-  }
-  return "unknown";
-}
-
-/// The quantization of one module as config.json gives it; what it leaves out is MLX's default.
-Quantization from_config(const Config& entry) {
-  const std::string mode = entry.text("mode", "affine");
-  const auto sizes = sizes_of_mode.find(mode);
-  const auto [group_size, bits] = sizes == sizes_of_mode.end() ? std::pair(64, 4) : sizes->second;
-  return {entry.positive("group_size", group_size), entry.positive("bits", bits), mode};
+int num_layers(const Config& config) {
+  return config.positive(
+      "num_hidden_layers", config["text_config"].positive("num_hidden_layers", 1));
 }
 
 }  // namespace
 
-Weights::Weights(const Config& config, const std::vector<std::string>& files)
-    : quantization_config_(config["quantization"]), files_(files) {
+Weights::Weights(
+    const Config& config, const std::vector<std::string>& files, Conversion conversion)
+    : quantization_config_(config["quantization"]),
+      num_layers_(num_layers(config)),
+      files_(files),
+      conversion_(std::move(conversion)) {
   for (const std::string& file : files_) {
     for (auto& [name, value] : mx::load_safetensors(file)) {
       const auto [place, added] = tensors_.try_emplace(name, Tensor{std::move(value), &file});
@@ -94,9 +75,14 @@ mx::array Weights::take(
 }
 
 mx::array Weights::take(const std::string& name, const mx::Shape& shape) {
-  return take(name, shape, "floating-point numbers", [](mx::Dtype dtype) {
+  mx::array value = take(name, shape, "floating-point numbers", [](mx::Dtype dtype) {
     return dtype == mx::float32 || dtype == mx::bfloat16 || dtype == mx::float16;
   });
+  if (value && conversion_.dtype && !ends_with_any(name, uncast_)) {
+    value = mx::astype(value, *conversion_.dtype);
+    taken_.insert_or_assign(name, value);
+  }
+  return value;
 }
 
 mx::array Weights::take_packed(const std::string& name, const mx::Shape& shape, mx::Dtype dtype) {
@@ -153,26 +139,36 @@ std::optional<Quantization> Weights::quantization(const std::string& path, int i
   if (entry.is_false() || weight == tensors_.end() || scales == tensors_.end()) return std::nullopt;
 
   const std::string place = *weight->second.file + ": " + path;
-  Quantization found;
-  if (entry.is_object()) {
-    found = from_config(entry);
-  } else {
-    const mx::array& packed = weight->second.value;
-    const mx::array& scale = scales->second.value;
-    if (packed.ndim() < 2 || scale.ndim() < 2 || packed.dim(-1) < 1 || scale.dim(-1) < 1) {
-      throw EngineError("tensor_shape", place + ": weight and scales must have two axes");
+  if (entry.is_object()) return to_quantization(entry, place);
+  return infer_quantization(weight->second.value, scales->second.value, in_dims, place);
+}
+
+std::optional<Quantization> Weights::wanted_quantization(
+    const std::string& path, int in_dims) const {
+  if (!conversion_.quantize || in_dims % conversion_.quantize->group_size != 0) return std::nullopt;
+  if (!conversion_.recipe.empty()) {
+    const int group_size = conversion_.quantize->group_size;
+    return mixed_quantization(conversion_.recipe, group_size, path, num_layers_);
+  }
+  if (!ends_with_any(path, eight_bits_)) return conversion_.quantize;
+  const Quantization precise{64, 8, "affine"};
+  return in_dims % precise.group_size == 0 ? precise : conversion_.quantize;
+}
+
+void Weights::replace(
+    const std::string& path, const mx::array& weight, const mx::array& scales,
+    const mx::array& biases, const std::optional<Quantization>& quantization) {
+  const auto put = [&](const char* part, const mx::array& value) {
+    if (value) {
+      taken_.insert_or_assign(path + part, value);
+    } else {
+      taken_.erase(path + part);
     }
-    found.group_size = in_dims / scale.dim(-1);
-    found.bits = static_cast<int>(int64_t{packed.dim(-1)} * 32 / in_dims);
-    found.mode = infer_mode(scale.dtype(), found.group_size, found.bits);
-  }
-  if (!is_known(found)) {
-    throw EngineError(
-        "bad_config", place + ": MLX has no quantization of mode " + found.mode + " with " +
-                          std::to_string(found.bits) + " bits in groups of " +
-                          std::to_string(found.group_size));
-  }
-  return found;
+  };
+  put(".weight", weight);
+  put(".scales", scales);
+  put(".biases", biases);
+  if (quantization) quantizations_.insert_or_assign(path, *quantization);
 }
 
 void Weights::finish() const {

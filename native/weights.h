@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <initializer_list>
 #include <map>
 #include <optional>
 #include <string>
@@ -8,19 +9,14 @@
 
 #include "config.h"
 #include "mlx/array.h"
-
-/// How a leaf is quantized: `mode` is one of MLX's ("affine", "mxfp4", "mxfp8", "nvfp4").
-struct Quantization {
-  int group_size = 0;
-  int bits = 0;
-  std::string mode;
-};
+#include "quantization.h"
 
 /// The tensors of a checkpoint by name. Modules take what they need while they are built; `finish`
 /// then names every tensor that was missing and every one that nobody took.
 class Weights {
  public:
-  Weights(const Config& config, const std::vector<std::string>& files);
+  Weights(
+      const Config& config, const std::vector<std::string>& files, Conversion conversion = {});
 
   bool has(const std::string& name) const { return tensors_.contains(name); }
 
@@ -44,15 +40,32 @@ class Weights {
   /// Adds a tensor that was made of others.
   void put(const std::string& name, mx::array value);
 
+  /// What a model asks of conversions, by the ends of paths, as mlx-lm's `quant_predicate` and
+  /// `cast_predicate` do. Modules that keep 8 bits: choices of experts suffer most from errors.
+  void keep_8_bits(std::initializer_list<std::string> path_ends) { eight_bits_ = path_ends; }
+  /// Tensors that are not cast.
+  void keep_dtype(std::initializer_list<std::string> name_ends) { uncast_ = name_ends; }
+
   /// How the checkpoint stores the (…, in_dims) matrix or matrices of a module: none if dense.
   /// config.json decides by the module's path; where it is silent, the packed shapes tell.
   std::optional<Quantization> quantization(const std::string& path, int in_dims) const;
+  /// How the conversion wants a dense (…, in_dims) matrix: none if it stays dense.
+  std::optional<Quantization> wanted_quantization(const std::string& path, int in_dims) const;
+  /// Whether the conversion makes quantized matrices dense.
+  bool dequantizes() const { return conversion_.dequantize; }
+  /// Notes what a matrix became, in the place of the tensors that were taken for it; empty arrays
+  /// are left out.
+  void replace(
+      const std::string& path, const mx::array& weight, const mx::array& scales,
+      const mx::array& biases, const std::optional<Quantization>& quantization);
 
   /// Throws "missing_tensor" or "unused_tensor" with all names.
   void finish() const;
 
   /// All tensors taken, by name, to be evaluated before the first forward pass.
   const std::map<std::string, mx::array>& taken() const { return taken_; }
+  /// How each module is quantized by now, by path.
+  const std::map<std::string, Quantization>& quantizations() const { return quantizations_; }
 
  private:
   struct Tensor {
@@ -67,8 +80,13 @@ class Weights {
       const std::string& name, const mx::Shape& shape, const char* kind, Accepts accepts);
 
   const Config quantization_config_;
+  const int num_layers_;
   const std::vector<std::string> files_;
+  const Conversion conversion_;
+  std::vector<std::string> eight_bits_;
+  std::vector<std::string> uncast_;
   std::map<std::string, Tensor> tensors_;
   std::vector<std::string> missing_;
   std::map<std::string, mx::array> taken_;
+  std::map<std::string, Quantization> quantizations_;
 };

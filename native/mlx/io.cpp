@@ -26,4 +26,17 @@ std::map<std::string, array> load_safetensors(const std::string& file) {
   return result;
 }
 
+void save_safetensors(const std::string& file, const std::map<std::string, array>& tensors) {
+  mlx_map_string_to_array map = mlx_map_string_to_array_new();
+  mlx_map_string_to_string metadata = mlx_map_string_to_string_new();
+  mlx_map_string_to_string_insert(metadata, "format", "mlx");
+  for (const auto& [name, tensor] : tensors) {
+    mlx_map_string_to_array_insert(map, name.c_str(), tensor.get());
+  }
+  const int return_code = mlx_save_safetensors(file.c_str(), map, metadata);
+  mlx_map_string_to_string_free(metadata);
+  mlx_map_string_to_array_free(map);
+  check(return_code);
+}
+
 }  // namespace mx

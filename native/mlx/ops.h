@@ -211,6 +211,11 @@ inline array quantized_matmul(
       mlx_quantized_matmul, x.get(), w.get(), scales.get(), biases.get(), /* transpose */ true,
       detail::some(group_size), detail::some(bits), mode.c_str());
 }
+/// Packed weights and scales, and biases where the mode has some, of (…, in).
+struct Quantized {
+  array weight, scales, biases;
+};
+Quantized quantize(const array& w, int group_size, int bits, const std::string& mode);
 /// Rows of x times the matrix of b (n, in, out) that an index names.
 inline array gather_mm(const array& x, const array& b, const array& indices, bool sorted) {
   return detail::record(mlx_gather_mm, x.get(), b.get(), mlx_array{nullptr}, indices.get(), sorted);

@@ -1,5 +1,7 @@
 #include "nn/linear.h"
 
+#include <utility>
+
 using mx::array;
 
 Matrix::Matrix(Weights& weights, const std::string& path, int in_dims, int out_dims)
@@ -18,19 +20,44 @@ Matrix::Matrix(
   };
   if (!quantization) {
     weight = weights.take(path + ".weight", shape(in_dims));
-    if (weight) transposed = mx::swapaxes(weight, -1, -2);
-    return;
-  }
-  const auto& [group_size, bits, mode] = *quantization;
-  const int packed = static_cast<int>(int64_t{in_dims} * bits / 32);
-  const mx::Shape groups = shape(in_dims / group_size);
-  weight = weights.take_packed(path + ".weight", shape(packed), mx::uint32);
-  if (mode == "affine") {
-    scales = weights.take(path + ".scales", groups);
-    biases = weights.take(path + ".biases", groups);
+    quantization = weights.wanted_quantization(path, in_dims);
+    if (weight && quantization) quantize(weights, path);
   } else {
-    scales = weights.take_packed(path + ".scales", groups, mx::uint8);
+    const auto& [group_size, bits, mode] = *quantization;
+    const int packed = static_cast<int>(int64_t{in_dims} * bits / 32);
+    const mx::Shape groups = shape(in_dims / group_size);
+    weight = weights.take_packed(path + ".weight", shape(packed), mx::uint32);
+    if (mode == "affine") {
+      scales = weights.take(path + ".scales", groups);
+      biases = weights.take(path + ".biases", groups);
+    } else {
+      scales = weights.take_packed(path + ".scales", groups, mx::uint8);
+    }
+    if (weight && scales && weights.dequantizes()) dequantize();
+    weights.replace(path, weight, scales, biases, quantization);
   }
+  if (weight && !quantization) transposed = mx::swapaxes(weight, -1, -2);
+}
+
+void Matrix::quantize(Weights& weights, const std::string& path) {
+  const auto& [group_size, bits, mode] = *quantization;
+  mx::Quantized parts = mx::quantize(weight, group_size, bits, mode);
+  weight = std::move(parts.weight);
+  scales = std::move(parts.scales);
+  biases = std::move(parts.biases);
+  weights.replace(path, weight, scales, biases, quantization);
+}
+
+void Matrix::dequantize() {
+  weight = rows(weight, scales, biases);
+  scales = biases = array();
+  quantization.reset();
+}
+
+array Matrix::rows(const array& weight, const array& scales, const array& biases) const {
+  const auto& [group_size, bits, mode] = *quantization;
+  const mx::Dtype dtype = biases ? scales.dtype() : mx::bfloat16;
+  return mx::dequantize(weight, scales, biases, group_size, bits, mode, dtype);
 }
 
 array Matrix::operator()(const array& x) const {
@@ -57,9 +84,7 @@ array Embedding::operator()(const array& tokens) const {
   const array ids = mx::reshape(tokens, {-1});
   const array rows = mx::take(matrix_.weight, ids, 0);
   if (!matrix_.quantization) return rows;
-  const auto& [group_size, bits, mode] = *matrix_.quantization;
   const array scales = mx::take(matrix_.scales, ids, 0);
   const array biases = matrix_.biases ? mx::take(matrix_.biases, ids, 0) : array();
-  const mx::Dtype dtype = matrix_.biases ? scales.dtype() : mx::bfloat16;
-  return mx::dequantize(rows, scales, biases, group_size, bits, mode, dtype);
+  return matrix_.rows(rows, scales, biases);
 }

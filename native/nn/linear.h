@@ -21,9 +21,14 @@ struct Matrix {
 
   /// x @ weightᵀ: (…, in) → (…, out)
   mx::array operator()(const mx::array& x) const;
+  /// Dense rows of packed ones.
+  mx::array rows(
+      const mx::array& weight, const mx::array& scales, const mx::array& biases) const;
 
  private:
   Matrix(Weights& weights, const std::string& path, mx::Shape stack, int in_dims, int out_dims);
+  void quantize(Weights& weights, const std::string& path);
+  void dequantize();
 };
 
 /// y = x @ weightᵀ + bias

@@ -1,0 +1,96 @@
+#include "bridge/load_tasks.h"
+
+namespace {
+
+constexpr size_t group_bytes = size_t{256} << 20;
+// As mlx-lm: what the Hub likes to serve.
+constexpr size_t shard_bytes = size_t{5} << 30;
+
+Napi::Object to_js(Napi::Env env, const std::map<std::string, Quantization>& quantizations) {
+  Napi::Object object = Napi::Object::New(env);
+  for (const auto& [path, quantization] : quantizations) {
+    Napi::Object entry = Napi::Object::New(env);
+    entry.Set("group_size", quantization.group_size);
+    entry.Set("bits", quantization.bits);
+    entry.Set("mode", quantization.mode);
+    object.Set(path, entry);
+  }
+  return object;
+}
+
+}  // namespace
+
+void eval_group(std::vector<mx::array>& arrays) {
+  size_t bytes = 0;
+  std::vector<mx::array> group;
+  while (!arrays.empty() && bytes < group_bytes) {
+    bytes += arrays.back().nbytes();
+    group.push_back(std::move(arrays.back()));
+    arrays.pop_back();
+  }
+  mx::eval(group);
+}
+
+bool ConvertTask::advance() {
+  if (*cancelled_) throw EngineError("cancelled", "converting was cancelled");
+  if (!planned_) {
+    plan_shards();
+  } else if (!uncomputed_.empty()) {
+    eval_group(uncomputed_);
+  } else {
+    mx::save_safetensors(folder_ + "/" + shard_name(written_), shards_[written_]);
+    shards_[written_].clear();
+    written_ += 1;
+    if (written_ == shards_.size()) {
+      finish();
+      return false;
+    }
+    for (const auto& [name, tensor] : shards_[written_]) uncomputed_.push_back(tensor);
+  }
+  return true;
+}
+
+void ConvertTask::plan_shards() {
+  Weights weights(config_, files_, conversion_);
+  // Its modules take and convert the tensors; the model itself is not needed.
+  make_model(config_, weights);
+  weights.finish();
+  quantizations_ = weights.quantizations();
+  size_t room = 0;
+  for (const auto& [name, tensor] : weights.taken()) {
+    if (shards_.empty() || tensor.nbytes() > room) {
+      shards_.emplace_back();
+      room = shard_bytes;
+    }
+    room -= std::min(room, tensor.nbytes());
+    bytes_ += tensor.nbytes();
+    shard_of_.emplace(name, shards_.size() - 1);
+    shards_.back().emplace(name, tensor);
+  }
+  for (const auto& [name, tensor] : shards_.front()) uncomputed_.push_back(tensor);
+  planned_ = true;
+}
+
+std::string ConvertTask::shard_name(size_t shard) const {
+  if (shards_.size() == 1) return "model.safetensors";
+  const auto padded = [](size_t number) {
+    const std::string digits = std::to_string(number);
+    return std::string(5 - std::min<size_t>(digits.size(), 5), '0') + digits;
+  };
+  return "model-" + padded(shard + 1) + "-of-" + padded(shards_.size()) + ".safetensors";
+}
+
+void ConvertTask::finish() {
+  std::map<std::string, std::string> file_of;
+  for (const auto& [name, shard] : shard_of_) file_of.emplace(name, shard_name(shard));
+  succeed([file_of = std::move(file_of), quantizations = std::move(quantizations_),
+           bytes = bytes_](Napi::Env env) {
+    Napi::Object weight_map = Napi::Object::New(env);
+    for (const auto& [name, file] : file_of) weight_map.Set(name, file);
+    Napi::Object result = Napi::Object::New(env);
+    result.Set("weightMap", weight_map);
+    result.Set("quantizations", to_js(env, quantizations));
+    result.Set("bytes", static_cast<double>(bytes));
+    return result;
+  });
+}
