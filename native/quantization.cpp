@@ -61,9 +61,8 @@ int layer_of(const std::string& path) {
   while (start < path.size()) {
     const size_t end = std::min(path.find('.', start), path.size());
     const std::string part = path.substr(start, end - start);
-    if (part.size() < 9 && !part.empty() && std::ranges::all_of(part, [](char c) {
-          return c >= '0' && c <= '9';
-        })) {
+    if (part.size() < 9 && !part.empty() &&
+        std::ranges::all_of(part, [](char c) { return c >= '0' && c <= '9'; })) {
       return std::stoi(part);
     }
     start = end + 1;
@@ -77,7 +76,8 @@ std::optional<mx::Dtype> to_dtype(const Config& options) {
   if (name == "float16") return mx::float16;
   if (name == "bfloat16") return mx::bfloat16;
   if (name == "float32") return mx::float32;
-  throw EngineError("invalid_argument", "dtype \"" + name + "\" is none of float16, bfloat16, float32");
+  throw EngineError(
+      "invalid_argument", "dtype \"" + name + "\" is none of float16, bfloat16, float32");
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "engine_error.h"
+#include "foreign_quantization.h"
 #include "mlx/io.h"
 #include "mlx/ops.h"
 
@@ -37,8 +38,7 @@ int num_layers(const Config& config) {
 
 }  // namespace
 
-Weights::Weights(
-    const Config& config, const std::vector<std::string>& files, Conversion conversion)
+Weights::Weights(const Config& config, const std::vector<std::string>& files, Conversion conversion)
     : quantization_config_(config["quantization"]),
       num_layers_(num_layers(config)),
       files_(files),
@@ -52,6 +52,7 @@ Weights::Weights(
       }
     }
   }
+  if (quantization_config_.is_null()) adopt_foreign(config);
 }
 
 template <typename Accepts>
@@ -92,6 +93,24 @@ mx::array Weights::take_packed(const std::string& name, const mx::Shape& shape, 
 
 void Weights::drop(const std::function<bool(const std::string& name)>& unwanted) {
   std::erase_if(tensors_, [&](const auto& entry) { return unwanted(entry.first); });
+}
+
+void Weights::adopt_foreign(const Config& config) {
+  const Config& own = config["quantization_config"];
+  const Config& foreign = own.is_null() ? config["text_config"]["quantization_config"] : own;
+  if (foreign.is_null()) return;
+  std::map<std::string, mx::array> tensors;
+  for (const auto& [name, tensor] : tensors_) tensors.emplace(name, tensor.value);
+  adopt_foreign_quantization(foreign, tensors);
+  const auto before = std::exchange(tensors_, {});
+  for (auto& [name, value] : tensors) {
+    const auto same = before.find(name);
+    if (same != before.end()) {
+      tensors_.emplace(name, Tensor{std::move(value), same->second.file});
+    } else {
+      put(name, std::move(value));
+    }
+  }
 }
 
 void Weights::note_missing(const std::string& name) {

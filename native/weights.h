@@ -15,8 +15,7 @@
 /// then names every tensor that was missing and every one that nobody took.
 class Weights {
  public:
-  Weights(
-      const Config& config, const std::vector<std::string>& files, Conversion conversion = {});
+  Weights(const Config& config, const std::vector<std::string>& files, Conversion conversion = {});
 
   bool has(const std::string& name) const { return tensors_.contains(name); }
 
@@ -73,6 +72,7 @@ class Weights {
     const std::string* file;
   };
 
+  void adopt_foreign(const Config& config);
   void note_missing(const std::string& name);
 
   template <typename Accepts>

@@ -13,6 +13,7 @@ import argparse
 import json
 import math
 import shutil
+import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
@@ -66,8 +67,11 @@ def build(config):
     return model
 
 
-def write_checkpoint(folder, variant, seed):
-    """Writes config.json and the weights, the way mlx-lm writes them."""
+def write_checkpoint(folder, variant, seed, equal):
+    """Writes config.json and the weights, the way mlx-lm writes them.
+
+    Returns the folder that mlx-lm reads: this one, or `equal` if it cannot read this one.
+    """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     random = np.random.default_rng(seed)
@@ -97,7 +101,13 @@ def write_checkpoint(folder, variant, seed):
     else:
         stored = variant.get("stored", lambda weights: weights)(weights)
         write_shards(folder, stored, variant.get("shards", 1))
-    save_config(config, folder / "config.json")
+    save_config({**config, **variant.get("stored_config", {})}, folder / "config.json")
+    if "oracle" not in variant:
+        return folder
+    weights, config = variant["oracle"](weights, config)
+    write_shards(equal, weights, 1)
+    save_config(config, equal / "config.json")
+    return equal
 
 
 def write_shards(folder, weights, count):
@@ -189,8 +199,8 @@ def write_json(path, value):
 def make(name):
     variant, folder = VARIANTS[name], FOLDER / name
     for seed in range(200):
-        write_checkpoint(folder, variant, seed)
-        golden = make_golden(folder, variant)
+        with tempfile.TemporaryDirectory() as equal:
+            golden = make_golden(write_checkpoint(folder, variant, seed, Path(equal)), variant)
         if golden:
             break
     else:

@@ -58,6 +58,10 @@ void ConvertTask::plan_shards() {
   quantizations_ = weights.quantizations();
   size_t room = 0;
   for (const auto& [name, tensor] : weights.taken()) {
+    if (name.ends_with(".output_scale")) {
+      throw EngineError(
+          "bad_config", "the tensor " + name + " has no place in an MLX folder: dequantize");
+    }
     if (shards_.empty() || tensor.nbytes() > room) {
       shards_.emplace_back();
       room = shard_bytes;

@@ -105,6 +105,21 @@ inline array astype(const array& a, Dtype dtype) {
   return a.dtype() == dtype ? a : detail::record(mlx_astype, a.get(), dtype);
 }
 
+// Bits.
+inline array bitwise_and(const array& a, const array& b) {
+  return detail::record(mlx_bitwise_and, a.get(), b.get());
+}
+inline array left_shift(const array& a, const array& b) {
+  return detail::record(mlx_left_shift, a.get(), b.get());
+}
+inline array right_shift(const array& a, const array& b) {
+  return detail::record(mlx_right_shift, a.get(), b.get());
+}
+/// The bytes of 8-bit floats (E4M3) as numbers.
+inline array from_fp8(const array& a, Dtype dtype) {
+  return detail::record(mlx_from_fp8, a.get(), dtype);
+}
+
 // Shapes.
 inline array reshape(const array& a, std::initializer_list<int> shape) {
   return detail::record(mlx_reshape, a.get(), shape.begin(), shape.size());

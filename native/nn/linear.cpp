@@ -4,6 +4,10 @@
 
 using mx::array;
 
+array scaled(const array& x, const array& scale) {
+  return mx::astype(mx::astype(x, mx::float32) * scale, x.dtype());
+}
+
 Matrix::Matrix(Weights& weights, const std::string& path, int in_dims, int out_dims)
     : Matrix(weights, path, mx::Shape{}, in_dims, out_dims) {}
 
@@ -33,6 +37,9 @@ Matrix::Matrix(
     } else {
       scales = weights.take_packed(path + ".scales", groups, mx::uint8);
     }
+    if (weights.has(path + ".output_scale")) {
+      output_scale = weights.take(path + ".output_scale", stack);
+    }
     if (weight && scales && weights.dequantizes()) dequantize();
     weights.replace(path, weight, scales, biases, quantization);
   }
@@ -50,7 +57,8 @@ void Matrix::quantize(Weights& weights, const std::string& path) {
 
 void Matrix::dequantize() {
   weight = rows(weight, scales, biases);
-  scales = biases = array();
+  if (output_scale) weight = scaled(weight, mx::expand_dims(mx::expand_dims(output_scale, -1), -1));
+  scales = biases = output_scale = array();
   quantization.reset();
 }
 
@@ -63,7 +71,8 @@ array Matrix::rows(const array& weight, const array& scales, const array& biases
 array Matrix::operator()(const array& x) const {
   if (!quantization) return mx::matmul(x, transposed);
   const auto& [group_size, bits, mode] = *quantization;
-  return mx::quantized_matmul(x, weight, scales, biases, group_size, bits, mode);
+  const array y = mx::quantized_matmul(x, weight, scales, biases, group_size, bits, mode);
+  return output_scale ? scaled(y, output_scale) : y;
 }
 
 Linear::Linear(Weights& weights, const std::string& path, int in_dims, int out_dims, bool has_bias)

@@ -45,6 +45,10 @@ array SwitchLinear::operator()(const array& x, const array& indices, bool sorted
     const auto& [group_size, bits, mode] = *matrix_.quantization;
     y = mx::gather_qmm(
         x, matrix_.weight, matrix_.scales, matrix_.biases, indices, group_size, bits, mode, sorted);
+    if (matrix_.output_scale) {
+      const array scales = mx::take(matrix_.output_scale, indices, 0);
+      y = scaled(y, mx::expand_dims(mx::expand_dims(scales, -1), -1));
+    }
   } else {
     y = mx::gather_mm(x, matrix_.transposed, indices, sorted);
   }
@@ -87,7 +91,7 @@ array weighted_sum(const array& experts, const array& scores) {
 void stack_experts(
     Weights& weights, const std::string& path, const std::string& from, const std::string& to,
     int num_experts, const std::string& experts, const std::string& stacked) {
-  for (const char* part : {".weight", ".scales", ".biases", ".bias"}) {
+  for (const char* part : {".weight", ".scales", ".biases", ".output_scale", ".bias"}) {
     if (!weights.has(path + "." + experts + ".0." + from + part)) continue;
     std::vector<array> all;
     for (int i = 0; i < num_experts; i++) {

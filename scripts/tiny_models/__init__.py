@@ -11,6 +11,9 @@ A fixture is a `config` and optionally:
   weight     function(random, name, shape) → values of a tensor, or None for those of any other model
   stored     function(weights by name) → the same as the checkpoint's own publisher names and lays
              them out, where mlx-lm's sanitize makes the names of its model of them
+  stored_config  what else config.json holds
+  oracle     function(weights by name, config) → both of an equal checkpoint, where mlx-lm cannot read
+             the stored one
 """
 
 import importlib
