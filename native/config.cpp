@@ -37,6 +37,12 @@ const Config& Config::operator[](const std::string& key) const {
 
 bool Config::has(const std::string& key) const { return !(*this)[key].is_null(); }
 
+Config Config::with(const std::string& key, Config value) const {
+  Object object = is_object() ? *std::get<std::shared_ptr<const Object>>(value_) : Object{};
+  object.insert_or_assign(key, std::move(value));
+  return Config(std::move(object));
+}
+
 template <typename T>
 const T& Config::get(const std::string& key, const char* expected) const {
   const Config& entry = (*this)[key];

@@ -15,6 +15,7 @@ class Config {
 
   Config() = default;  // null
   explicit Config(bool value) : value_(value) {}
+  explicit Config(int value) : value_(static_cast<double>(value)) {}
   explicit Config(double value) : value_(value) {}
   explicit Config(std::string value) : value_(std::move(value)) {}
   explicit Config(List value) : value_(std::make_shared<const List>(std::move(value))) {}
@@ -24,6 +25,9 @@ class Config {
   bool has(const std::string& key) const;
   /// The value under a key; null when it is absent.
   const Config& operator[](const std::string& key) const;
+
+  /// This object with another value under a key.
+  Config with(const std::string& key, Config value) const;
 
   /// A size: a whole number from 1 to 2^31 − 1.
   int positive(const std::string& key) const;

@@ -58,20 +58,20 @@ Weights::Weights(const Config& config, const std::vector<std::string>& files, Co
 template <typename Accepts>
 mx::array Weights::take(
     const std::string& name, const mx::Shape& shape, const char* kind, Accepts accepts) {
-  auto node = tensors_.extract(name);
+  auto node = tensors_.extract(path_ + name);
   if (!node) {
     note_missing(name);
     return {};
   }
   const auto& [value, file] = node.mapped();
-  const std::string place = *file + ": tensor " + name;
+  const std::string place = *file + ": tensor " + path_ + name;
   if (value.shape() != shape) {
     throw EngineError(
         "tensor_shape", place + " has shape " + to_text(value.shape()) +
                             ", but config.json asks for " + to_text(shape));
   }
   if (!accepts(value.dtype())) throw EngineError("tensor_shape", place + " must hold " + kind);
-  taken_.emplace(name, value);
+  taken_.emplace(path_ + name, value);
   return value;
 }
 
@@ -81,7 +81,7 @@ mx::array Weights::take(const std::string& name, const mx::Shape& shape) {
   });
   if (value && conversion_.dtype && !ends_with_any(name, uncast_)) {
     value = mx::astype(value, *conversion_.dtype);
-    taken_.insert_or_assign(name, value);
+    taken_.insert_or_assign(path_ + name, value);
   }
   return value;
 }
@@ -92,7 +92,9 @@ mx::array Weights::take_packed(const std::string& name, const mx::Shape& shape, 
 }
 
 void Weights::drop(const std::function<bool(const std::string& name)>& unwanted) {
-  std::erase_if(tensors_, [&](const auto& entry) { return unwanted(entry.first); });
+  std::erase_if(tensors_, [&](const auto& entry) {
+    return entry.first.starts_with(path_) && unwanted(entry.first.substr(path_.size()));
+  });
 }
 
 void Weights::adopt_foreign(const Config& config) {
@@ -114,14 +116,16 @@ void Weights::adopt_foreign(const Config& config) {
 }
 
 void Weights::note_missing(const std::string& name) {
-  missing_.push_back(name);
+  missing_.push_back(path_ + name);
   if (missing_.size() >= most_missing) finish();
 }
 
 void Weights::rename(const std::function<std::string(const std::string& name)>& new_name) {
   std::map<std::string, Tensor> renamed;
   for (auto& [name, tensor] : tensors_) {
-    const auto [place, added] = renamed.try_emplace(new_name(name), tensor);
+    const bool is_inside = name.starts_with(path_);
+    const auto [place, added] = renamed.try_emplace(
+        is_inside ? path_ + new_name(name.substr(path_.size())) : name, tensor);
     if (!added) {
       throw EngineError(
           "unused_tensor", *tensor.file + ": tensor " + name + " and another one in " +
@@ -133,12 +137,14 @@ void Weights::rename(const std::function<std::string(const std::string& name)>& 
 
 std::vector<std::string> Weights::names() const {
   std::vector<std::string> names;
-  for (const auto& [name, tensor] : tensors_) names.push_back(name);
+  for (const auto& [name, tensor] : tensors_) {
+    if (name.starts_with(path_)) names.push_back(name.substr(path_.size()));
+  }
   return names;
 }
 
 mx::array Weights::extract(const std::string& name) {
-  auto node = tensors_.extract(name);
+  auto node = tensors_.extract(path_ + name);
   if (!node) {
     note_missing(name);
     return {};
@@ -148,16 +154,16 @@ mx::array Weights::extract(const std::string& name) {
 
 void Weights::put(const std::string& name, mx::array value) {
   static const std::string made = "made of the checkpoint's tensors";
-  tensors_.insert_or_assign(name, Tensor{std::move(value), &made});
+  tensors_.insert_or_assign(path_ + name, Tensor{std::move(value), &made});
 }
 
 std::optional<Quantization> Weights::quantization(const std::string& path, int in_dims) const {
-  const Config& entry = quantization_config_[path];
-  const auto weight = tensors_.find(path + ".weight");
-  const auto scales = tensors_.find(path + ".scales");
+  const Config& entry = quantization_config_[path_ + path];
+  const auto weight = tensors_.find(path_ + path + ".weight");
+  const auto scales = tensors_.find(path_ + path + ".scales");
   if (entry.is_false() || weight == tensors_.end() || scales == tensors_.end()) return std::nullopt;
 
-  const std::string place = *weight->second.file + ": " + path;
+  const std::string place = *weight->second.file + ": " + path_ + path;
   if (entry.is_object()) return to_quantization(entry, place);
   return infer_quantization(weight->second.value, scales->second.value, in_dims, place);
 }
@@ -167,7 +173,7 @@ std::optional<Quantization> Weights::wanted_quantization(
   if (!conversion_.quantize || in_dims % conversion_.quantize->group_size != 0) return std::nullopt;
   if (!conversion_.recipe.empty()) {
     const int group_size = conversion_.quantize->group_size;
-    return mixed_quantization(conversion_.recipe, group_size, path, num_layers_);
+    return mixed_quantization(conversion_.recipe, group_size, path_ + path, num_layers_);
   }
   if (!ends_with_any(path, eight_bits_)) return conversion_.quantize;
   const Quantization precise{64, 8, "affine"};
@@ -179,15 +185,15 @@ void Weights::replace(
     const mx::array& biases, const std::optional<Quantization>& quantization) {
   const auto put = [&](const char* part, const mx::array& value) {
     if (value) {
-      taken_.insert_or_assign(path + part, value);
+      taken_.insert_or_assign(path_ + path + part, value);
     } else {
-      taken_.erase(path + part);
+      taken_.erase(path_ + path + part);
     }
   };
   put(".weight", weight);
   put(".scales", scales);
   put(".biases", biases);
-  if (quantization) quantizations_.insert_or_assign(path, *quantization);
+  if (quantization) quantizations_.insert_or_assign(path_ + path, *quantization);
 }
 
 void Weights::finish() const {
@@ -198,9 +204,11 @@ void Weights::finish() const {
                               " (looked in " + join(files_) + ")");
   }
   if (!tensors_.empty()) {
+    std::vector<std::string> unused;
+    for (const auto& [name, tensor] : tensors_) unused.push_back(name);
     throw EngineError(
-        "unused_tensor", "the model has no place for " + std::to_string(tensors_.size()) +
-                             (tensors_.size() == 1 ? " tensor: " : " tensors: ") + join(names()) +
+        "unused_tensor", "the model has no place for " + std::to_string(unused.size()) +
+                             (unused.size() == 1 ? " tensor: " : " tensors: ") + join(unused) +
                              " (in " + *tensors_.begin()->second.file + ")");
   }
 }

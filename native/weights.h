@@ -17,7 +17,11 @@ class Weights {
  public:
   Weights(const Config& config, const std::vector<std::string>& files, Conversion conversion = {});
 
-  bool has(const std::string& name) const { return tensors_.contains(name); }
+  /// From here on all names are relative to this path, "language_model." for one: a maker of text
+  /// models then finds its tensors in a checkpoint that has more than text. Errors keep full names.
+  void enter(const std::string& path) { path_ += path; }
+
+  bool has(const std::string& name) const { return tensors_.contains(path_ + name); }
 
   /// Takes a floating-point tensor of exactly this shape. A missing one is noted, and the result is
   /// empty.
@@ -85,7 +89,8 @@ class Weights {
   const Conversion conversion_;
   std::vector<std::string> eight_bits_;
   std::vector<std::string> uncast_;
-  std::map<std::string, Tensor> tensors_;
+  std::string path_;                       // that was entered, "" or with a dot at its end
+  std::map<std::string, Tensor> tensors_;  // by full name
   std::vector<std::string> missing_;
   std::map<std::string, mx::array> taken_;
   std::map<std::string, Quantization> quantizations_;

@@ -10,6 +10,7 @@ tiny_models/ and from seeds, so a run on the same versions writes the same files
 """
 
 import argparse
+import copy
 import json
 import math
 import shutil
@@ -49,7 +50,7 @@ def random_weight(random, name, shape, config):
         return random.uniform(centre - 0.4, centre + 0.4, shape)
     if name.endswith(".bias"):
         return random.normal(0, 0.5, shape)
-    if name == "model.embed_tokens.weight":
+    if name.endswith("model.embed_tokens.weight"):
         return random.normal(0, 0.3 if gemma else 0.5, shape)
     return random.normal(0, 1.8 / math.sqrt(shape[-1]), shape)
 
@@ -61,9 +62,11 @@ def values_of(random, name, shape, variant):
 
 def build(config):
     model_class, args_class = _get_classes(config)
-    model = model_class(args_class.from_dict(config))
-    if config["model_type"].startswith("gemma") and not config.get("untied"):
-        model.sanitize({})  # mlx-lm's Gemma ties its head when the checkpoint has none
+    # A copy, because some classes complete the nested configuration that they are given.
+    model = model_class(args_class.from_dict(copy.deepcopy(config)))
+    if config["model_type"] in ("gemma3", "gemma3_text") and not config.get("untied"):
+        # mlx-lm's Gemma 3 ties its head when the checkpoint has none.
+        getattr(model, "language_model", model).sanitize({})
     return model
 
 
@@ -160,7 +163,8 @@ def make_golden(folder, variant):
     """The golden of the checkpoint in `folder`, or None if its greedy reply is too dull or too close."""
     model, config = load_model(folder)
     random = np.random.default_rng(1)
-    prompt = random.integers(0, config["vocab_size"], PROMPT_LENGTH).tolist()
+    vocab_size = config.get("vocab_size") or config["text_config"]["vocab_size"]
+    prompt = random.integers(0, vocab_size, PROMPT_LENGTH).tolist()
     tokens, margin = greedy_of(model, prompt)
     tolerance, clear = TOLERANCES[variant.get("dtype", "float32")]
     if len(set(tokens)) < 12 or margin < clear:
@@ -173,7 +177,7 @@ def make_golden(folder, variant):
     whole = logits_of(model, prompt + tokens)[PROMPT_LENGTH - 1 : -1]
     assert whole.argmax(-1).tolist() == tokens, "decoding differs from reading the whole text"
     for change in variant.get("matters", []):
-        changed, _ = load_model(folder, model_config=change)
+        changed, _ = load_model(folder, model_config=copy.deepcopy(change))
         moved = difference(logits, logits_of(changed, prompt))
         assert moved > 0.05, f"{change} moves the logits by {moved} only"
     return {

@@ -19,7 +19,58 @@ GEMMA3 = {
     "max_position_embeddings": 256,
 }
 
+# The text part of a checkpoint that also sees; 8 heads over 4 of keys unless the config says more.
+GEMMA3_TEXT_PART = {
+    key: value
+    for key, value in GEMMA3.items()
+    if key not in ("architectures", "vocab_size", "num_attention_heads", "num_key_value_heads")
+}
+GEMMA3_VISION = {
+    "model_type": "gemma3",
+    "architectures": ["Gemma3ForConditionalGeneration"],
+    "text_config": {
+        **GEMMA3_TEXT_PART,
+        "intermediate_size": 24,
+        "num_hidden_layers": 2,
+        "head_dim": 8,
+        "sliding_window_pattern": 2,
+        "rope_scaling": {"rope_type": "linear", "factor": 8.0},
+    },
+    "vision_config": {"model_type": "siglip_vision_model", "num_hidden_layers": 1},
+    "vocab_size": 80,
+}
+
 VARIANTS = {
+    "gemma3": {
+        "config": GEMMA3_VISION,
+        "matters": [
+            {"text_config": {**GEMMA3_VISION["text_config"], "query_pre_attn_scalar": 16}},
+        ],
+        "extra": {
+            "multi_modal_projector.mm_input_projection_weight": [4, 4],
+            "vision_tower.vision_model.embeddings.patch_embedding.bias": [4],
+        },
+    },
+    "gemma3-quantized": {
+        "config": {
+            **GEMMA3_VISION,
+            "text_config": {
+                **GEMMA3_VISION["text_config"],
+                "hidden_size": 64,
+                "intermediate_size": 64,
+                "num_attention_heads": 2,
+                "num_key_value_heads": 1,
+                "head_dim": 32,
+            },
+        },
+        "quantize": {
+            "bits": 4,
+            "group_size": 64,
+            "quant_predicate": lambda path, _: {"group_size": 32, "bits": 8}
+            if path == "language_model.model.layers.0.self_attn.v_proj"
+            else True,
+        },
+    },
     "gemma3_text": {
         "config": {**GEMMA3, "rope_scaling": {"rope_type": "linear", "factor": 8.0}},
         "matters": [
