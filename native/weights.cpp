@@ -124,8 +124,8 @@ void Weights::rename(const std::function<std::string(const std::string& name)>& 
   std::map<std::string, Tensor> renamed;
   for (auto& [name, tensor] : tensors_) {
     const bool is_inside = name.starts_with(path_);
-    const auto [place, added] = renamed.try_emplace(
-        is_inside ? path_ + new_name(name.substr(path_.size())) : name, tensor);
+    const auto [place, added] =
+        renamed.try_emplace(is_inside ? path_ + new_name(name.substr(path_.size())) : name, tensor);
     if (!added) {
       throw EngineError(
           "unused_tensor", *tensor.file + ": tensor " + name + " and another one in " +
@@ -193,7 +193,11 @@ void Weights::replace(
   put(".weight", weight);
   put(".scales", scales);
   put(".biases", biases);
-  if (quantization) quantizations_.insert_or_assign(path_ + path, *quantization);
+  if (quantization) {
+    quantizations_.insert_or_assign(path_ + path, *quantization);
+  } else {
+    taken_.erase(path_ + path + ".output_scale");
+  }
 }
 
 void Weights::finish() const {

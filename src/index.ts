@@ -1,6 +1,12 @@
 export { LLMClient } from "./client.js";
 export type { ConfigSources } from "./config/settings.js";
 export {
+  type Conversion,
+  type ConvertedModel,
+  convertModel,
+  type ConvertOptions,
+} from "./convert-model.js";
+export {
   AbortError,
   AllProvidersFailedError,
   AuthenticationError,
@@ -27,6 +33,7 @@ export {
   type LegReport,
 } from "./explain-config.js";
 export type { QueryOptions } from "./primary.js";
+export type { Quantize, WeightType } from "./quantize.js";
 export type {
   Attempt,
   AttemptInfo,

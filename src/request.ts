@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { ValidationError } from "./errors.js";
+import { QUANTIZE } from "./quantize.js";
 import type { LLMRequest, Message, StreamingRequest } from "./types.js";
 import { allow, check, describeProblem } from "./validation.js";
 
@@ -111,6 +112,7 @@ const jsonObject = allow.object().refine(isJson, "an object that can be written 
 const mlxOptions = z.strictObject(
   {
     raw: allow.flag().optional(),
+    quantize: z.literal(QUANTIZE, `one of ${QUANTIZE.join(", ")}`).optional(),
     templateVariables: jsonObject.optional(),
     xtcProbability: allow.number(0, 1).optional(),
     xtcThreshold: allow.number(0, 0.5).optional(),

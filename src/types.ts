@@ -1,4 +1,5 @@
 import type { LLMError } from "./errors.js";
+import type { Quantize } from "./quantize.js";
 
 /** A provider by name. */
 export type ProviderName = "mlx" | "ollama" | "lmstudio";
@@ -77,6 +78,8 @@ export type Reasoning = boolean | "low" | "medium" | "high";
 
 /** Options of the MLX provider only. */
 export interface MlxOptions {
+  /** Quantize the weights while the model is loaded; refused for one that is quantized already. */
+  quantize?: Quantize;
   /** Use the prompt as it is, without the chat template of the model. */
   raw?: boolean;
   /** More variables for the chat template, for example `{ enable_thinking: false }`. */

@@ -18,6 +18,16 @@ Napi::Object to_js(Napi::Env env, const std::map<std::string, Quantization>& qua
   return object;
 }
 
+/// Numbers that a tensor stands for: none for the scales and biases of another one.
+size_t count_parameters(
+    const std::string& name, const mx::array& tensor,
+    const std::map<std::string, Quantization>& quantizations) {
+  const auto quantization = quantizations.find(name.substr(0, name.rfind('.')));
+  if (quantization == quantizations.end() || name.ends_with(".bias")) return tensor.size();
+  if (!name.ends_with(".weight")) return 0;
+  return tensor.size() * 32 / static_cast<size_t>(quantization->second.bits);
+}
+
 }  // namespace
 
 void eval_group(std::vector<mx::array>& arrays) {
@@ -68,6 +78,7 @@ void ConvertTask::plan_shards() {
     }
     room -= std::min(room, tensor.nbytes());
     bytes_ += tensor.nbytes();
+    parameters_ += count_parameters(name, tensor, quantizations_);
     shard_of_.emplace(name, shards_.size() - 1);
     shards_.back().emplace(name, tensor);
   }
@@ -87,14 +98,15 @@ std::string ConvertTask::shard_name(size_t shard) const {
 void ConvertTask::finish() {
   std::map<std::string, std::string> file_of;
   for (const auto& [name, shard] : shard_of_) file_of.emplace(name, shard_name(shard));
-  succeed([file_of = std::move(file_of), quantizations = std::move(quantizations_),
-           bytes = bytes_](Napi::Env env) {
+  succeed([file_of = std::move(file_of), quantizations = std::move(quantizations_), bytes = bytes_,
+           parameters = parameters_](Napi::Env env) {
     Napi::Object weight_map = Napi::Object::New(env);
     for (const auto& [name, file] : file_of) weight_map.Set(name, file);
     Napi::Object result = Napi::Object::New(env);
     result.Set("weightMap", weight_map);
     result.Set("quantizations", to_js(env, quantizations));
     result.Set("bytes", static_cast<double>(bytes));
+    result.Set("parameters", static_cast<double>(parameters));
     return result;
   });
 }

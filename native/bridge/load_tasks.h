@@ -120,6 +120,7 @@ class ConvertTask : public CallTask {
   std::vector<Tensors> shards_;             // those written are empty again
   std::map<std::string, size_t> shard_of_;  // by tensor
   size_t bytes_ = 0;
+  size_t parameters_ = 0;
   size_t written_ = 0;
   std::vector<mx::array> uncomputed_;
 };

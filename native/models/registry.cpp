@@ -9,12 +9,9 @@ using Maker = std::unique_ptr<Model> (*)(const Config&, Weights&);
 
 /// model_type → architecture. An alias is a row of its own.
 const std::map<std::string, Maker> makers = {
-    {"gemma3", make_gemma3},
-    {"gemma3_text", make_gemma3_text},
-    {"llama", make_llama},
-    {"mistral", make_llama},
-    {"qwen2", make_qwen2},
-    {"qwen3", make_qwen3},
+    {"gemma3", make_gemma3}, {"gemma3_text", make_gemma3_text},
+    {"llama", make_llama},   {"mistral", make_llama},
+    {"qwen2", make_qwen2},   {"qwen3", make_qwen3},
 };
 
 }  // namespace

@@ -34,4 +34,17 @@ VARIANTS = {
         "matters": [{"rope_parameters": {"rope_theta": 500.0}}],
     },
     "qwen3-bfloat16": {"config": QWEN3, "dtype": "bfloat16"},
+    # Nine layers, so that mlx-lm's mixed recipes have first, last and third ones.
+    "qwen3-wide": {
+        "config": {
+            **QWEN3,
+            "hidden_size": 64,
+            "intermediate_size": 64,
+            "num_hidden_layers": 9,
+            "num_attention_heads": 2,
+            "num_key_value_heads": 1,
+            "head_dim": 32,
+        },
+        "dtype": "float16",
+    },
 }

@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
-import type { ConfigSources, LLMConfig, LLMRequest, ProviderName } from "../index.js";
+import type { ConfigSources, LLMConfig, LLMRequest, ProviderName, Quantize } from "../index.js";
 
 /** Flags that every command has. */
 export interface CommonOptions {
@@ -41,11 +41,28 @@ export interface GenerationFlags {
   schema?: string;
   image?: string[];
   raw?: boolean;
+  quantize?: Quantize;
 }
 
 const PROVIDERS: readonly ProviderName[] = ["mlx", "ollama", "lmstudio"];
 
 const REASONING = { on: true, off: false, low: "low", medium: "medium", high: "high" } as const;
+
+const QUANTIZE: Record<`${Quantize}`, Quantize> = {
+  2: 2,
+  3: 3,
+  4: 4,
+  5: 5,
+  6: 6,
+  8: 8,
+  mxfp4: "mxfp4",
+  mxfp8: "mxfp8",
+  nvfp4: "nvfp4",
+  mixed_2_6: "mixed_2_6",
+  mixed_3_4: "mixed_3_4",
+  mixed_3_6: "mixed_3_6",
+  mixed_4_6: "mixed_4_6",
+};
 
 /** Adds the flags that say where the model runs, and how to print. */
 export function addCommonFlags(command: Command): Command {
@@ -88,9 +105,20 @@ export function addGenerationFlags(command: Command): Command {
     .addOption(reasoning.choices(Object.keys(REASONING)))
     .option("--schema <file>", "JSON Schema that the reply must fit: a file, or written out")
     .option("--image <file>", "picture to show the model; may be repeated", collect("--image"))
+    .addOption(quantizeFlag("quantize the weights while they are loaded (mlx)"))
     .addOption(
       new Option("--raw", "do not apply the model's chat template (mlx)").conflicts("system"),
     );
+}
+
+/** `--quantize`, which names one of the ways to quantize. */
+export function quantizeFlag(description: string): Option {
+  const option = new Option("--quantize <how>", description).choices(Object.keys(QUANTIZE));
+  const choose = option.parseArg!;
+  return option.argParser((text: string, earlier: unknown) => {
+    choose(text, earlier);
+    return QUANTIZE[text as `${Quantize}`];
+  });
 }
 
 /** Where the client's settings come from and the ways to print, from parsed flags. */
@@ -107,9 +135,9 @@ export function commonOptions(flags: CommonFlags, command: Command): CommonOptio
 
 /** The request without its messages and what is in files, from parsed flags. */
 export function requestOptions(flags: GenerationFlags): Omit<LLMRequest, "messages"> {
-  const { raw, xtcProbability, xtcThreshold, reasoning, ...others } = flags;
+  const { raw, quantize, xtcProbability, xtcThreshold, reasoning, ...others } = flags;
   const { system: _system, schema: _schema, image: _image, ...rest } = others;
-  const mlx = withoutUndefined({ raw, xtcProbability, xtcThreshold });
+  const mlx = withoutUndefined({ raw, quantize, xtcProbability, xtcThreshold });
   return withoutUndefined({
     ...rest,
     reasoning: reasoning && REASONING[reasoning],

@@ -1,5 +1,6 @@
 import { Command, CommanderError } from "commander";
 import { completionCommand, runCompletion } from "./completion.js";
+import { convertCommand, runConvert } from "./convert.js";
 import { configCommand, runConfig } from "./config.js";
 import { EXIT } from "./exit-codes.js";
 import { generateCommand, runGenerate } from "./generate.js";
@@ -39,6 +40,7 @@ export async function runProgram(
         exitCode = await runHealth(options, io);
       }),
     )
+    .addCommand(convertCommand((options) => runConvert(options, io)))
     .addCommand(configCommand((options) => runConfig(options, io)))
     .addCommand(completionCommand((shell) => runCompletion(shell, program, io)))
     .hook("preAction", (_program, command) => {

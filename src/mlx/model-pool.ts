@@ -1,6 +1,6 @@
 import { untilAborted } from "../abort.js";
 import { AbortError } from "../errors.js";
-import type { LoadedModel } from "./model.js";
+import type { LoadedModel, LoadOptions } from "./model.js";
 
 /** Use of a loaded model; `release` must be called once it is over. */
 export interface ModelLease {
@@ -8,36 +8,42 @@ export interface ModelLease {
   release(): void;
 }
 
-/** Loads the model of a folder; aborting the signal ends the loading. */
-export type LoadFolder = (folder: string, signal: AbortSignal) => Promise<LoadedModel>;
+/** A model as it is wanted in memory. */
+export interface WantedModel extends LoadOptions {
+  folder: string;
+}
+
+/** Loads a model; aborting the signal ends the loading. */
+export type LoadWanted = (wanted: WantedModel, signal: AbortSignal) => Promise<LoadedModel>;
 
 /**
  * Keeps models in memory. Each is loaded once, whoever asks. Those that somebody uses stay, and
  * the one that was asked for last; all others are freed.
  */
 export class ModelPool {
-  readonly #load: LoadFolder;
+  readonly #load: LoadWanted;
   readonly #entries = new Map<string, Entry>();
   #newest: string | undefined;
   #freeing: Promise<unknown> = Promise.resolve();
   #closed = false;
 
-  constructor(load: LoadFolder) {
+  constructor(load: LoadWanted) {
     this.#load = load;
   }
 
   /** Whether the model of a folder is in memory. */
   isLoaded(folder: string): boolean {
-    return this.#entries.get(folder)?.loaded === true;
+    return [...this.#entries.values()].some((entry) => entry.folder === folder && entry.loaded);
   }
 
-  /** The model of a folder, loaded if it was not; an abort ends the waiting, not the loading. */
-  async acquire(folder: string, signal: AbortSignal): Promise<ModelLease> {
+  /** A model, loaded if it was not; an abort ends the waiting, not the loading. */
+  async acquire(wanted: WantedModel, signal: AbortSignal): Promise<ModelLease> {
     if (this.#closed) throw closedError();
     signal.throwIfAborted();
-    this.#newest = folder;
+    const key = keyOf(wanted);
+    this.#newest = key;
     this.#freeIdle();
-    const entry = this.#entries.get(folder) ?? this.#add(folder);
+    const entry = this.#entries.get(key) ?? this.#add(key, wanted);
     entry.users += 1;
     let held = true;
     const release = () => {
@@ -56,48 +62,51 @@ export class ModelPool {
 
   /** Frees the model of a folder as soon as nobody uses it any more. */
   release(folder: string): void {
-    if (this.#newest === folder) this.#newest = undefined;
+    if (this.#entries.get(this.#newest ?? "")?.folder === folder) this.#newest = undefined;
     this.#freeIdle();
   }
 
   /** Frees all models and ends all loading. */
   close(): void {
     this.#closed = true;
-    for (const folder of this.#entries.keys()) this.#free(folder);
+    for (const key of this.#entries.keys()) this.#free(key);
   }
 
-  #add(folder: string): Entry {
+  #add(key: string, wanted: WantedModel): Entry {
     // Two models at once may not fit, so what is being freed is waited for.
     const freed = this.#freeing;
-    const entry = new Entry((signal) => freed.then(() => this.#load(folder, signal)));
-    this.#entries.set(folder, entry);
+    const load = (signal: AbortSignal) => freed.then(() => this.#load(wanted, signal));
+    const entry = new Entry(wanted.folder, load);
+    this.#entries.set(key, entry);
     // The next call tries again: the files may have been repaired.
     entry.model.catch(() => {
-      if (this.#entries.get(folder) === entry) this.#entries.delete(folder);
+      if (this.#entries.get(key) === entry) this.#entries.delete(key);
     });
     return entry;
   }
 
   #freeIdle(): void {
-    for (const [folder, { users }] of this.#entries) {
-      if (users === 0 && folder !== this.#newest) this.#free(folder);
+    for (const [key, { users }] of this.#entries) {
+      if (users === 0 && key !== this.#newest) this.#free(key);
     }
   }
 
-  #free(folder: string): void {
-    this.#freeing = Promise.all([this.#freeing, this.#entries.get(folder)?.free()]);
-    this.#entries.delete(folder);
+  #free(key: string): void {
+    this.#freeing = Promise.all([this.#freeing, this.#entries.get(key)?.free()]);
+    this.#entries.delete(key);
   }
 }
 
 /** A model that is loaded or loading. */
 class Entry {
+  readonly folder: string;
   readonly model: Promise<LoadedModel>;
   users = 0;
   loaded = false;
   readonly #stop = new AbortController();
 
-  constructor(load: (signal: AbortSignal) => Promise<LoadedModel>) {
+  constructor(folder: string, load: (signal: AbortSignal) => Promise<LoadedModel>) {
+    this.folder = folder;
     this.model = load(this.#stop.signal);
     this.model.then(
       () => {
@@ -119,4 +128,8 @@ class Entry {
 
 function closedError(): AbortError {
   return new AbortError("The model has been closed.", { code: "closed" });
+}
+
+function keyOf({ folder, quantize }: WantedModel): string {
+  return `${quantize ?? ""}:${folder}`;
 }

@@ -1,10 +1,12 @@
 import { abortedBy } from "../abort.js";
 import { ModelLoadError } from "../errors.js";
+import type { Quantize } from "../quantize.js";
 import { type ChatTemplate, loadChatTemplate } from "./chat-template.js";
 import { type ModelFiles, readModelFiles } from "./model-files.js";
 import { memoryLimit, reserveMemory } from "./model-memory.js";
 import { loadError } from "./native-errors.js";
-import type { NativeAddon, NativeModel } from "./native-types.js";
+import type { NativeAddon, NativeConversion, NativeModel } from "./native-types.js";
+import { isQuantized, quantizedBytes, toNativeQuantize } from "./quantization.js";
 import { loadTokenizer, type Tokenizer } from "./tokenizer.js";
 
 /** A model in memory with everything that turns messages into its tokens and back. */
@@ -14,6 +16,12 @@ export interface LoadedModel extends ModelParts {
   stopTokens: number[];
   /** Frees it. */
   close(): void;
+}
+
+/** What is done to a model while it is loaded. */
+export interface LoadOptions {
+  /** How its dense weights are quantized. */
+  quantize?: Quantize;
 }
 
 interface ModelParts {
@@ -30,14 +38,18 @@ export async function loadModel(
   folder: string,
   addon: NativeAddon,
   signal: AbortSignal,
+  { quantize }: LoadOptions = {},
 ): Promise<LoadedModel> {
   let unreserve = () => {};
   try {
     const files = await readModelFiles(folder);
     checkModelType(files, addon.modelTypes());
+    const conversion = quantize && { quantize: toNativeQuantize(quantize) };
+    if (conversion) checkNotQuantized(files);
     signal.throwIfAborted();
-    unreserve = reserveMemory(files, memoryLimit(addon));
-    const parts = await loadParts(files, addon, signal);
+    const weightBytes = conversion ? quantizedBytes(files, conversion.quantize) : files.weightBytes;
+    unreserve = reserveMemory({ folder, weightBytes }, memoryLimit(addon));
+    const parts = await loadParts(files, addon, signal, conversion);
     const close = () => {
       parts.native.close();
       unreserve();
@@ -53,8 +65,9 @@ async function loadParts(
   { config, weightFiles, folder }: ModelFiles,
   addon: NativeAddon,
   signal: AbortSignal,
+  conversion: NativeConversion | undefined,
 ): Promise<ModelParts> {
-  const weights = addon.load(config, weightFiles);
+  const weights = addon.load(config, weightFiles, conversion);
   const cancel = () => weights.cancel();
   signal.addEventListener("abort", cancel);
   try {
@@ -76,13 +89,24 @@ async function loadParts(
   }
 }
 
-function checkModelType({ config, folder }: ModelFiles, known: string[]): void {
+/** Throws unless the addon knows models of this kind. */
+export function checkModelType({ config, folder }: ModelFiles, known: string[]): void {
   const type = String(config.model_type);
   if (known.includes(type)) return;
   throw new ModelLoadError(`The model in ${folder} is of an unsupported kind: "${type}".`, {
     code: "unsupported_model_type",
     url: folder,
     hint: `Supported kinds are ${[...known].sort().join(", ")}.`,
+  });
+}
+
+/** Throws where a checkpoint is quantized already. */
+export function checkNotQuantized({ config, folder }: ModelFiles): void {
+  if (!isQuantized(config)) return;
+  throw new ModelLoadError(`The model in ${folder} is quantized already.`, {
+    code: "already_quantized",
+    url: folder,
+    hint: "Load it as it is, or choose the checkpoint that it was made from.",
   });
 }
 

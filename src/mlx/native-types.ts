@@ -2,6 +2,7 @@
  * The whole native line: token ids go in, token events come out.
  * The addon (native/mlx_bridge.cpp) implements these types; nothing else crosses.
  */
+import type { WeightType } from "../quantize.js";
 
 /** What `require`-ing the addon gives. */
 export interface NativeAddon {
@@ -15,7 +16,51 @@ export interface NativeAddon {
    * Builds a model from a parsed config.json and its safetensors files.
    * The headers of the files must have been validated before: MLX trusts them.
    */
-  load(config: object, weightFiles: string[]): NativeLoading;
+  load(config: object, weightFiles: string[], conversion?: NativeConversion): NativeLoading;
+  /** Writes the tensors of a checkpoint, converted, into safetensors files of a folder. */
+  convert(
+    config: object,
+    weightFiles: string[],
+    conversion: NativeConversion,
+    folder: string,
+  ): NativeConverting;
+}
+
+/** How dense matrices are quantized: `quantization` as config.json has it, or one of mlx-lm's recipes. */
+export interface NativeQuantize {
+  mode: "affine" | "mxfp4" | "mxfp8" | "nvfp4";
+  bits: number;
+  group_size: number;
+  recipe?: string;
+}
+
+/** What is done to tensors while they are read. */
+export interface NativeConversion {
+  /** Dense matrices become quantized. */
+  quantize?: NativeQuantize;
+  /** Quantized matrices become dense. */
+  dequantize?: boolean;
+  /** Floating-point tensors are cast. */
+  dtype?: WeightType;
+}
+
+/** A checkpoint being converted; other work goes on between its pieces. */
+export interface NativeConverting {
+  done: Promise<NativeConverted>;
+  /** Ends the work at its next piece; `done` rejects with the code "cancelled". */
+  cancel(): void;
+}
+
+/** What was written. */
+export interface NativeConverted {
+  /** Tensor → file. */
+  weightMap: Record<string, string>;
+  /** Path of each quantized module → how it is quantized. */
+  quantizations: Record<string, Omit<NativeQuantize, "recipe">>;
+  /** Bytes of all tensors. */
+  bytes: number;
+  /** Numbers that the tensors stand for, without scales and biases of quantization. */
+  parameters: number;
 }
 
 /** A model being read; other work goes on between its pieces. */

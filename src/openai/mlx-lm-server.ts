@@ -49,7 +49,9 @@ export const MLX_LM_SERVER: PlainServerKind = {
 };
 
 function ownFields({ reasoning, providerOptions }: CheckedRequest): Fields {
-  const { raw, prefillStepSize, templateVariables, ...options } = providerOptions?.mlx ?? {};
+  const { quantize, raw, prefillStepSize, templateVariables, ...options } =
+    providerOptions?.mlx ?? {};
+  refuse("quantize", quantize);
   refuse("raw", raw);
   refuse("prefillStepSize", prefillStepSize);
   const thinking = reasoning === undefined ? {} : thinkingVariables(reasoning);

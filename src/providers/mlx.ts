@@ -4,6 +4,7 @@ import type { LLMError } from "../errors.js";
 import { generateText, type GenerationOutcome } from "../mlx/generation.js";
 import { findModel, listLocalModels, readModelFiles } from "../mlx/model-files.js";
 import { DEMO, expandHome, looksLikePath, type ModelSearch } from "../mlx/model-places.js";
+import type { LoadOptions } from "../mlx/model.js";
 import { type ModelLease, ModelPool } from "../mlx/model-pool.js";
 import { loadNative, nativeAvailability } from "../mlx/native.js";
 import { generationError } from "../mlx/native-errors.js";
@@ -40,10 +41,10 @@ export class MlxProvider implements Provider {
   readonly defaultModel: string;
   readonly #isModelNamed: boolean;
   readonly #search: ModelSearch;
-  readonly #pool = new ModelPool(async (folder, signal) => {
+  readonly #pool = new ModelPool(async ({ folder, ...options }, signal) => {
     // Tokenizers and templates take a while to load, and who asks servers never needs them.
     const { loadModel } = await import("../mlx/model.js");
-    return loadModel(folder, loadNative(), signal);
+    return loadModel(folder, loadNative(), signal, options);
   });
 
   /** `model` is for requests that name none; `folder` is a model, or holds models. */
@@ -126,7 +127,8 @@ export class MlxProvider implements Provider {
     { signal, startedAt }: CallContext,
   ): AsyncGenerator<readonly ProviderEvent[]> {
     const name = request.model ?? this.defaultModel;
-    const lease = await this.#acquire(name, signal);
+    const { quantize } = request.providerOptions?.mlx ?? {};
+    const lease = await this.#acquire(name, signal, { quantize });
     try {
       const { model } = lease;
       const { buildPrompt } = await import("../mlx/prompt.js");
@@ -151,11 +153,15 @@ export class MlxProvider implements Provider {
     }
   }
 
-  async #acquire(name: string, signal: AbortSignal): Promise<ModelLease> {
+  async #acquire(
+    name: string,
+    signal: AbortSignal,
+    options: LoadOptions = {},
+  ): Promise<ModelLease> {
     // First, because where MLX cannot run it does not matter which models there are.
     loadNative();
     const folder = await untilAborted(findModel(name, this.#search), signal);
-    return this.#pool.acquire(folder, signal);
+    return this.#pool.acquire({ folder, ...options }, signal);
   }
 
   /** Generates one token; gives back what went wrong. */

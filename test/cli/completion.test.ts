@@ -21,7 +21,7 @@ async function scriptFor(shell: string): Promise<string> {
   return file;
 }
 
-const COMMANDS = ["completion", "config", "generate", "health", "help", "models"];
+const COMMANDS = ["completion", "config", "convert", "generate", "health", "help", "models"];
 const PROVIDERS = ["auto", "lmstudio", "mlx", "ollama"];
 
 const OFFERS: [string, string[]][] = [

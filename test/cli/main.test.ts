@@ -24,10 +24,18 @@ describe("help", () => {
     const { code, stdout, stderr } = await run(["--help"]);
     expect([code, stderr]).toEqual([0, ""]);
     const commands = [...stdout.matchAll(/^ {2}([a-z]+) /gm)].map(([, name]) => name);
-    expect(commands).toEqual(["generate", "models", "health", "config", "completion", "help"]);
+    expect(commands).toEqual([
+      "generate",
+      "models",
+      "health",
+      "convert",
+      "config",
+      "completion",
+      "help",
+    ]);
   });
 
-  test.each(["generate", "models", "health", "config", "completion"])(
+  test.each(["generate", "models", "health", "convert", "config", "completion"])(
     "%s shows what it does, with examples",
     async (name) => {
       const { code, stdout } = await run(["help", name]);

@@ -18,6 +18,8 @@ function namesIn(help: string, part: string): string[] {
 }
 
 const FLAG = /(?<=^|[\s,`])--?[a-z][\w-]*/g;
+/** Commands that ask no provider. */
+const WITHOUT_COMMON = ["completion", "convert"];
 const ALWAYS = ["-h", "--help", "help", "-V", "--version"];
 
 const others = (names: string[]) => names.filter((name) => !ALWAYS.includes(name)).sort();
@@ -42,7 +44,7 @@ describe("docs/cli.md", () => {
     const helps = await Promise.all(
       views.length > 0 ? views.map((view) => helpOf(command, view)) : [helpOf(command)],
     );
-    const common = command === "completion" ? [] : flagsUnder("Common flags");
+    const common = WITHOUT_COMMON.includes(command) ? [] : flagsUnder("Common flags");
     const told = [...common, ...flagsUnder(command)].sort();
     for (const help of helps) expect(others(namesIn(help, "Options"))).toEqual(told);
   });

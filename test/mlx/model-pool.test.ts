@@ -1,12 +1,13 @@
 import type { LoadedModel } from "../../src/mlx/model.js";
-import { ModelPool } from "../../src/mlx/model-pool.js";
+import { ModelPool, type WantedModel } from "../../src/mlx/model-pool.js";
 
 /** Loads nothing, but notes what is loaded and freed. */
 class Shelf {
   readonly log: string[] = [];
   failure: Error | undefined;
 
-  readonly load = async (folder: string, signal: AbortSignal): Promise<LoadedModel> => {
+  readonly load = async (wanted: WantedModel, signal: AbortSignal): Promise<LoadedModel> => {
+    const folder = [wanted.folder, wanted.quantize].join(" ").trim();
     this.log.push(`load ${folder}`);
     signal.addEventListener("abort", () => this.log.push(`stop ${folder}`));
     await pause(5);
@@ -20,7 +21,7 @@ function makePool() {
   const shelf = new Shelf();
   const pool = new ModelPool(shelf.load);
   const signal = new AbortController().signal;
-  return { shelf, pool, acquire: (folder: string) => pool.acquire(folder, signal) };
+  return { shelf, pool, acquire: (folder: string) => pool.acquire({ folder }, signal) };
 }
 
 const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
@@ -40,6 +41,13 @@ test("a model is loaded once its load is done", async () => {
   await acquiring;
   expect(pool.isLoaded("a")).toBe(true);
   expect(pool.isLoaded("b")).toBe(false);
+});
+
+test("a model that is to be quantized is another one", async () => {
+  const { shelf, pool, acquire } = makePool();
+  await acquire("a");
+  await pool.acquire({ folder: "a", quantize: 4 }, new AbortController().signal);
+  expect(shelf.log).toEqual(["load a", "load a 4"]);
 });
 
 test("before another model is loaded, those that nobody uses are freed", async () => {
@@ -88,7 +96,7 @@ test("a failed load reaches all who wait, and is tried again", async () => {
 describe("an aborted wait", () => {
   const abortWait = async (pool: ModelPool, folder: string) => {
     const controller = new AbortController();
-    const waiting = pool.acquire(folder, controller.signal);
+    const waiting = pool.acquire({ folder }, controller.signal);
     await pause(1);
     controller.abort(new Error("enough"));
     await expect(waiting).rejects.toThrow("enough");
@@ -110,7 +118,7 @@ describe("an aborted wait", () => {
 
   test("that was aborted before loads nothing", async () => {
     const { shelf, pool } = makePool();
-    await expect(pool.acquire("a", AbortSignal.abort())).rejects.toThrow();
+    await expect(pool.acquire({ folder: "a" }, AbortSignal.abort())).rejects.toThrow();
     expect(shelf.log).toEqual([]);
   });
 });

@@ -1,0 +1,29 @@
+import type { ConvertedModel, ConvertOptions } from "./mlx/convert-model.js";
+
+export type { ConvertedModel, ConvertOptions } from "./mlx/convert-model.js";
+
+/** Which model is converted, into which folder, and how. */
+export interface Conversion extends ConvertOptions {
+  /** `org/name`, `demo` or a folder. */
+  model: string;
+  /** A new folder. */
+  folder: string;
+}
+
+/**
+ * Writes a model as a folder in MLX format, quantized if that is asked for; mlx-lm reads it as well.
+ * Throws a `ConfigurationError` where the folder is in use or options contradict each other, a
+ * `ModelNotFoundError`, or a `ModelLoadError` that names the file and the reason.
+ * @example
+ * await convertModel({ model: "Qwen/Qwen3-0.6B", folder: "./qwen3-4bit", quantize: 4 });
+ */
+export async function convertModel({
+  model,
+  folder,
+  ...options
+}: Conversion): Promise<ConvertedModel> {
+  // Who converts nothing pays for nothing.
+  const { loadNative } = await import("./mlx/native.js");
+  const { convertModel: convert } = await import("./mlx/convert-model.js");
+  return convert(model, folder, loadNative(), options);
+}

@@ -1,0 +1,199 @@
+import { createHash } from "node:crypto";
+import { execFile } from "node:child_process";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { convertModel } from "../../src/convert-model.js";
+import type { Quantize, WeightType } from "../../src/quantize.js";
+import { readSafetensorsHeader } from "../../src/mlx/safetensors.js";
+import {
+  fixtureFolder,
+  generateAll,
+  loadFolder,
+  modelsFolder,
+  readGolden,
+  readJson,
+} from "../helpers/model-fixtures.js";
+import { describeNative } from "../helpers/native.js";
+import { describeMlxLmServer } from "../servers/mlx-lm.js";
+import { mlxLm } from "../servers/places.mjs";
+
+/** One row of test/fixtures/conversions.json: what mlx-lm's convert makes of a model. */
+interface Conversion {
+  way: {
+    bits?: Quantize;
+    group_size?: 32 | 64 | 128;
+    mode?: Quantize;
+    recipe?: Quantize;
+    dtype?: WeightType;
+    dequantize?: boolean;
+  };
+  quantization: Record<string, unknown> | null;
+  sha256: string;
+}
+
+const { conversions } = readJson<{ conversions: Record<string, Conversion[]> }>(
+  modelsFolder,
+  "../conversions.json",
+);
+const rows = Object.entries(conversions).flatMap(([name, all]) =>
+  all.map((row) => [name, JSON.stringify(row.way), row] as const),
+);
+
+let scratch: string;
+beforeEach(async () => {
+  scratch = await mkdtemp(join(tmpdir(), "convert-"));
+});
+afterEach(() => rm(scratch, { recursive: true }));
+
+/** Converts a fixture; its config.json names no type, so none is cast unless it is asked for. */
+async function convert(name: string, { way }: Pick<Conversion, "way">): Promise<string> {
+  const folder = join(scratch, "converted");
+  const { bits, mode, recipe, group_size: groups, dtype, dequantize } = way;
+  const quantize = recipe ?? mode ?? bits;
+  const groupSize = mode ? undefined : groups;
+  const model = fixtureFolder(name);
+  await convertModel({ model, folder, quantize, groupSize, dtype, dequantize });
+  return folder;
+}
+
+/** A hash of the names and bytes of all tensors, in order of name. */
+async function digestOf(folder: string): Promise<string> {
+  const file = join(folder, "model.safetensors");
+  const { tensors } = await readSafetensorsHeader(file);
+  const bytes = await readFile(file);
+  const dataStart = 8 + Number(bytes.readBigUInt64LE());
+  const total = createHash("sha256");
+  for (const [name, { begin, end }] of [...tensors].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    total.update(`${name}\n`).update(bytes.subarray(dataStart + begin, dataStart + end));
+  }
+  return total.digest("hex");
+}
+
+/** The quantization of every module that differs from the setting for all. */
+function withoutDefaults(quantization: Record<string, unknown> | null): unknown {
+  if (!quantization) return undefined;
+  const { group_size, bits, mode = "affine", ...modules } = quantization;
+  const usual = JSON.stringify({ group_size, bits, mode });
+  const others = Object.entries(modules).map(([path, value]) => {
+    const own = value as Record<string, unknown>;
+    return [path, { group_size: own.group_size, bits: own.bits, mode: own.mode ?? "affine" }];
+  });
+  const different = others.filter(([, value]) => JSON.stringify(value) !== usual);
+  return { group_size, bits, mode, ...Object.fromEntries(different) };
+}
+
+describeNative("a converted model", (addon) => {
+  test.each(rows)("of %s is what mlx-lm makes of it with %s", async (name, _, row) => {
+    const folder = await convert(name, row);
+    const config = readJson(folder, "config.json");
+    expect(withoutDefaults(config.quantization as Record<string, unknown>)).toEqual(
+      withoutDefaults(row.quantization),
+    );
+    expect(await digestOf(folder)).toBe(row.sha256);
+  });
+
+  test("is loaded like any other, and answers as one that is quantized while loading", async () => {
+    const folder = await convert("qwen3-wide", { way: { bits: 4, group_size: 64 } });
+    const golden = readGolden("qwen3-wide");
+    const converted = await loadFolder(addon, folder);
+    const options = { maxTokens: 20 };
+    const { tokens } = await generateAll(converted, golden.prompt, options);
+    const source = fixtureFolder("qwen3-wide");
+    const loaded = await addon.load(
+      readJson(source, "config.json"),
+      [join(source, "model.safetensors")],
+      { quantize: { mode: "affine", bits: 4, group_size: 64 } },
+    ).model;
+    expect((await generateAll(loaded, golden.prompt, options)).tokens).toEqual(tokens);
+    expect(loaded.bytes).toBe(converted.bytes);
+    expect(tokens).toHaveLength(20);
+  });
+
+  test("comes with its tokenizer and template, and leaves nothing else beside it", async () => {
+    const folder = join(scratch, "demo");
+    const converted = await convertModel({ model: "demo", folder, dequantize: true });
+    expect(converted).toMatchObject({ folder, bitsPerWeight: 32 });
+    expect(await readdir(scratch)).toEqual(["demo"]);
+    expect(await readdir(folder)).toEqual(
+      expect.arrayContaining(["config.json", "model.safetensors", "tokenizer.json"]),
+    );
+  });
+});
+
+describeMlxLmServer("mlx-lm", () => {
+  describeNative("reads a converted model", () => {
+    test("and gives the same reply", async () => {
+      const folder = await convert("qwen3-wide", { way: { recipe: "mixed_3_6", group_size: 64 } });
+      const { prompt } = readGolden("qwen3-wide");
+      const script = [
+        "import json, sys, mlx.core as mx",
+        "from pathlib import Path",
+        "from mlx_lm.utils import load_model",
+        "from mlx_lm.generate import generate_step",
+        "model, _ = load_model(Path(sys.argv[1]))",
+        "steps = generate_step(mx.array(json.loads(sys.argv[2])), model, max_tokens=20)",
+        "print(json.dumps([token for token, _ in steps]))",
+      ].join("\n");
+      const { stdout } = await promisify(execFile)(mlxLm.program, [
+        "-c",
+        script,
+        folder,
+        JSON.stringify([...prompt]),
+      ]);
+      const { loadNative } = await import("../../src/mlx/native.js");
+      const model = await loadFolder(loadNative(), folder);
+      const { tokens } = await generateAll(model, prompt, { maxTokens: 20 });
+      expect(JSON.parse(stdout)).toEqual(tokens);
+    }, 60_000);
+  });
+});
+
+describeNative("what cannot be converted", () => {
+  const refused = (options: object) =>
+    convertModel({ model: fixtureFolder("qwen3"), folder: join(scratch, "new"), ...options });
+
+  test("a folder that is in use is left alone", async () => {
+    await writeFile(join(scratch, "mine.txt"), "mine");
+    await expect(refused({ folder: scratch })).rejects.toMatchObject({
+      name: "ConfigurationError",
+      message: `${scratch} is there already, and not empty.`,
+    });
+    expect(await readdir(scratch)).toEqual(["mine.txt"]);
+  });
+
+  test("a model that is quantized already is not quantized again", async () => {
+    const model = fixtureFolder("quantized-affine-4");
+    await expect(refused({ model, quantize: 4 })).rejects.toMatchObject({
+      code: "already_quantized",
+      message: `The model in ${model} is quantized already.`,
+    });
+  });
+
+  test("options that contradict each other are refused", async () => {
+    await expect(refused({ quantize: 4, dequantize: true })).rejects.toThrow("not both at once");
+    await expect(refused({ quantize: "mxfp4", groupSize: 64 })).rejects.toThrow(
+      "A group size of 64 cannot be used: mxfp4 has groups of 32.",
+    );
+    await expect(refused({ groupSize: 64 })).rejects.toThrow("nothing is quantized");
+  });
+
+  test("scales that an MLX folder cannot hold are named", async () => {
+    const model = fixtureFolder("foreign-nvfp4");
+    await expect(refused({ model })).rejects.toMatchObject({
+      code: "bad_config",
+      message: expect.stringContaining("has no place in an MLX folder: dequantize"),
+    });
+    expect(await readdir(scratch)).toEqual([]);
+    await refused({ model, dequantize: true });
+  });
+
+  test("an aborted conversion leaves nothing behind", async () => {
+    const controller = new AbortController();
+    const converting = refused({ signal: controller.signal });
+    controller.abort();
+    await expect(converting).rejects.toMatchObject({ name: "AbortError" });
+    expect(await readdir(scratch)).toEqual([]);
+  });
+});
