@@ -20,6 +20,23 @@
 
 namespace {
 
+/// Starts a task and returns an object with its promise, under `name`, and a function that cancels
+/// it. JavaScript keeps only the flag: the arrays of a task are freed on the inference thread.
+template <typename Task, typename... Arguments>
+Napi::Object start_cancellable(Napi::Env env, const char* name, Arguments... arguments) {
+  Addon& addon = addon_of(env);
+  const auto cancelled = std::make_shared<std::atomic<bool>>(false);
+  const Napi::Promise promise = addon.start(Napi::Function(), [&](CallId id) {
+    return std::make_shared<Task>(addon, id, std::move(arguments)..., cancelled);
+  });
+  Napi::Object running = Napi::Object::New(env);
+  running.Set(name, promise);
+  running.Set("cancel", Napi::Function::New(env, [cancelled](const Napi::CallbackInfo&) {
+                *cancelled = true;
+              }));
+  return running;
+}
+
 class SessionWrap : public Napi::ObjectWrap<SessionWrap> {
  public:
   static Napi::Function define(Napi::Env env) {
@@ -96,6 +113,7 @@ class ModelWrap : public Napi::ObjectWrap<ModelWrap> {
     return DefineClass(
         env, "Model",
         {InstanceMethod<&ModelWrap::session>("session"),
+         InstanceMethod<&ModelWrap::with_adapter>("withAdapter"),
          InstanceMethod<&ModelWrap::close>("close")});
   }
 
@@ -116,6 +134,15 @@ class ModelWrap : public Napi::ObjectWrap<ModelWrap> {
     return guarded(info.Env(), [&] {
       if (model_.is_closed()) throw EngineError("closed", "the model is closed");
       return addon_of(info.Env()).session_class.New({to_external(info.Env(), model_.state())});
+    });
+  }
+
+  /// Returns a `NativeLoading`.
+  Napi::Value with_adapter(const Napi::CallbackInfo& info) {
+    return guarded(info.Env(), [&] {
+      if (model_.is_closed()) throw EngineError("closed", "the model is closed");
+      if (!info[0].IsObject()) refuse_argument("adapter must be an object");
+      return start_cancellable<AdaptTask>(info.Env(), "model", model_.state(), to_config(info[0]));
     });
   }
 
@@ -174,44 +201,26 @@ std::vector<std::string> to_paths(const Napi::Value& value) {
   return files;
 }
 
-/// Starts a task that reads a checkpoint (its config and files are the first two arguments), and
-/// returns its promise under `name`, with a function that cancels it.
+/// Starts a task that reads a checkpoint: its config and files are the first two arguments.
 template <typename Task, typename... Arguments>
 Napi::Value start_reading(
-    const Napi::CallbackInfo& info, const char* name, const Napi::Value& conversion,
-    Arguments... arguments) {
-  const Napi::Env env = info.Env();
+    const Napi::CallbackInfo& info, const char* name, Arguments... arguments) {
   if (!info[0].IsObject()) refuse_argument("config must be an object");
-  Config config = to_config(info[0]);
-  std::vector<std::string> files = to_paths(info[1]);
-  Conversion wanted = to_conversion(to_config(conversion));
-  Addon& addon = addon_of(env);
-  // JavaScript keeps only the flag: the arrays of a task are freed on the inference thread.
-  const auto cancelled = std::make_shared<std::atomic<bool>>(false);
-  const Napi::Promise promise = addon.start(Napi::Function(), [&](CallId id) {
-    return std::make_shared<Task>(
-        addon, id, std::move(config), std::move(files), std::move(wanted), std::move(arguments)...,
-        cancelled);
-  });
-  Napi::Object running = Napi::Object::New(env);
-  running.Set(name, promise);
-  running.Set("cancel", Napi::Function::New(env, [cancelled](const Napi::CallbackInfo&) {
-                *cancelled = true;
-              }));
-  return running;
+  return start_cancellable<Task>(
+      info.Env(), name, to_config(info[0]), to_paths(info[1]), to_conversion(to_config(info[2])),
+      std::move(arguments)...);
 }
 
 /// Returns a `NativeLoading`.
 Napi::Value load(const Napi::CallbackInfo& info) {
-  return guarded(info.Env(), [&] { return start_reading<LoadTask>(info, "model", info[2]); });
+  return guarded(info.Env(), [&] { return start_reading<LoadTask>(info, "model"); });
 }
 
 /// Returns a `NativeConverting`.
 Napi::Value convert(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
     if (!info[3].IsString()) refuse_argument("folder must be a path");
-    return start_reading<ConvertTask>(
-        info, "done", info[2], info[3].As<Napi::String>().Utf8Value());
+    return start_reading<ConvertTask>(info, "done", info[3].As<Napi::String>().Utf8Value());
   });
 }
 

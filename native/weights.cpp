@@ -55,6 +55,20 @@ Weights::Weights(const Config& config, const std::vector<std::string>& files, Co
   if (quantization_config_.is_null()) adopt_foreign(config);
 }
 
+Weights::Weights(const Checkpoint& base, Adapter adapter)
+    : num_layers_(num_layers(base.config)),
+      quantizations_(base.quantizations),
+      adapter_(std::move(adapter)) {
+  for (const auto& [name, value] : base.tensors) put(name, value);
+  for (const auto& [name, value] : adapter_.replacements()) {
+    const auto replaced = tensors_.find(name);
+    if (replaced == tensors_.end() || replaced->second.value.shape() != value.shape()) {
+      throw EngineError("tensor_shape", "the model has no tensor like the adapter's " + name);
+    }
+    put(name, mx::astype(value, replaced->second.value.dtype()));
+  }
+}
+
 template <typename Accepts>
 mx::array Weights::take(
     const std::string& name, const mx::Shape& shape, const char* kind, Accepts accepts) {
@@ -158,6 +172,8 @@ void Weights::put(const std::string& name, mx::array value) {
 }
 
 std::optional<Quantization> Weights::quantization(const std::string& path, int in_dims) const {
+  const auto known = quantizations_.find(path_ + path);
+  if (known != quantizations_.end()) return known->second;
   const Config& entry = quantization_config_[path_ + path];
   const auto weight = tensors_.find(path_ + path + ".weight");
   const auto scales = tensors_.find(path_ + path + ".scales");
@@ -200,7 +216,17 @@ void Weights::replace(
   }
 }
 
+std::optional<LowRank> Weights::low_rank(const std::string& path) {
+  std::optional<LowRank> update = adapter_.take(path_ + path);
+  // Those who train the text model alone know nothing of what it is part of.
+  return update || path_.empty() ? update : adapter_.take(path);
+}
+
 void Weights::finish() const {
+  if (const auto leftovers = adapter_.leftovers(); !leftovers.empty()) {
+    throw EngineError(
+        "unused_tensor", "the model has no place for the adapter's " + join(leftovers));
+  }
   if (!missing_.empty()) {
     throw EngineError(
         "missing_tensor", "the checkpoint lacks " + std::to_string(missing_.size()) +

@@ -7,9 +7,18 @@
 #include <string>
 #include <vector>
 
+#include "adapter.h"
 #include "config.h"
 #include "mlx/array.h"
 #include "quantization.h"
+
+/// What a model was made of: its configuration, its tensors by name, and how its modules are
+/// quantized, by path.
+struct Checkpoint {
+  Config config;
+  std::map<std::string, mx::array> tensors;
+  std::map<std::string, Quantization> quantizations;
+};
 
 /// The tensors of a checkpoint by name. Modules take what they need while they are built; `finish`
 /// then names every tensor that was missing and every one that nobody took.
@@ -20,6 +29,9 @@ class Weights {
   /// From here on all names are relative to this path, "language_model." for one: a maker of text
   /// models then finds its tensors in a checkpoint that has more than text. Errors keep full names.
   void enter(const std::string& path) { path_ += path; }
+
+  /// A model that was loaded before, with an adapter.
+  Weights(const Checkpoint& base, Adapter adapter);
 
   bool has(const std::string& name) const { return tensors_.contains(path_ + name); }
 
@@ -62,6 +74,9 @@ class Weights {
       const std::string& path, const mx::array& weight, const mx::array& scales,
       const mx::array& biases, const std::optional<Quantization>& quantization);
 
+  /// What the adapter adds to the matrix of a module, if there is such an adapter.
+  std::optional<LowRank> low_rank(const std::string& path);
+
   /// Throws "missing_tensor" or "unused_tensor" with all names.
   void finish() const;
 
@@ -94,4 +109,5 @@ class Weights {
   std::vector<std::string> missing_;
   std::map<std::string, mx::array> taken_;
   std::map<std::string, Quantization> quantizations_;
+  Adapter adapter_;
 };

@@ -112,6 +112,7 @@ const jsonObject = allow.object().refine(isJson, "an object that can be written 
 const mlxOptions = z.strictObject(
   {
     raw: allow.flag().optional(),
+    adapter: allow.text("the folder or name of an adapter").optional(),
     quantize: z.literal(QUANTIZE, `one of ${QUANTIZE.join(", ")}`).optional(),
     templateVariables: jsonObject.optional(),
     xtcProbability: allow.number(0, 1).optional(),

@@ -78,6 +78,8 @@ export type Reasoning = boolean | "low" | "medium" | "high";
 
 /** Options of the MLX provider only. */
 export interface MlxOptions {
+  /** A LoRA or DoRA adapter for this request: a folder, or `org/name` in the Hugging Face cache. */
+  adapter?: string;
   /** Quantize the weights while the model is loaded; refused for one that is quantized already. */
   quantize?: Quantize;
   /** Use the prompt as it is, without the chat template of the model. */

@@ -15,10 +15,14 @@
 /// What the engine holds for a JavaScript `Model`; the array holders are freed by `release`.
 struct ModelState : Resource {
   std::shared_ptr<const Model> model;
+  std::shared_ptr<const Checkpoint> checkpoint;  // to make models with adapters of
   int vocab_size = 0;
   size_t bytes = 0;
 
-  void release() override { model.reset(); }
+  void release() override {
+    model.reset();
+    checkpoint.reset();
+  }
 };
 
 struct SessionState : Resource {

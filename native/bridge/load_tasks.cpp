@@ -41,6 +41,55 @@ void eval_group(std::vector<mx::array>& arrays) {
   mx::eval(group);
 }
 
+bool ReadTask::advance() {
+  if (*cancelled_) throw EngineError("cancelled", "loading was cancelled");
+  if (!made_) {
+    make();
+    for (const mx::array& tensor : unread_) state_->bytes += tensor.nbytes();
+    made_ = true;
+    return true;
+  }
+  if (!unread_.empty()) {
+    eval_group(unread_);
+    return true;
+  }
+  complete();
+  state_->vocab_size = state_->model->vocab_size();
+  addon_.thread()->track(state_);
+  succeed([state = std::move(state_), &addon = addon_](Napi::Env env) {
+    return addon.model_class.New({to_external(env, state)});
+  });
+  return false;
+}
+
+void LoadTask::make() {
+  Weights weights(config_, files_, conversion_);
+  state_->model = make_model(config_, weights);
+  weights.finish();
+  state_->checkpoint = std::make_shared<const Checkpoint>(
+      Checkpoint{config_, weights.taken(), weights.quantizations()});
+  for (const auto& [name, tensor] : weights.taken()) unread_.push_back(tensor);
+}
+
+/// A model runs without wired memory, too, only slower when memory is short.
+void LoadTask::complete() {
+  const auto limit = mx::wired_limit_for(state_->bytes, mx::default_device());
+  if (!limit) return;
+  try {
+    mx::set_wired_limit(*limit);
+  } catch (const EngineError&) {
+  }
+}
+
+void AdaptTask::make() {
+  if (!base_->checkpoint) throw EngineError("closed", "the model is closed");
+  Adapter adapter(adapter_);
+  unread_ = adapter.tensors();
+  Weights weights(*base_->checkpoint, std::move(adapter));
+  state_->model = make_model(base_->checkpoint->config, weights);
+  weights.finish();
+}
+
 bool ConvertTask::advance() {
   if (*cancelled_) throw EngineError("cancelled", "converting was cancelled");
   if (!planned_) {

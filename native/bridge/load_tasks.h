@@ -17,69 +17,69 @@
 /// enough to let others have their turn.
 void eval_group(std::vector<mx::array>& arrays);
 
-/// Reads the weights a group at a time, so that running generations go on and a stop is quick.
-class LoadTask : public CallTask {
+/// Reads tensors a group at a time, so that running generations go on and a stop is quick. Resolves
+/// to a `NativeModel`.
+class ReadTask : public CallTask {
  public:
   using Flag = std::shared_ptr<std::atomic<bool>>;
 
-  LoadTask(
-      Addon& addon, CallId id, Config config, std::vector<std::string> files, Conversion conversion,
-      Flag cancelled)
-      : CallTask(addon, id),
-        config_(std::move(config)),
-        files_(std::move(files)),
-        conversion_(std::move(conversion)),
-        cancelled_(std::move(cancelled)) {}
+  ReadTask(Addon& addon, CallId id, Flag cancelled)
+      : CallTask(addon, id), cancelled_(std::move(cancelled)) {}
 
   void cancel() override { *cancelled_ = true; }
 
  protected:
-  bool advance() override {
-    if (*cancelled_) throw EngineError("cancelled", "loading was cancelled");
-    if (!model_) {
-      Weights weights(config_, files_, conversion_);
-      model_ = make_model(config_, weights);
-      weights.finish();
-      for (const auto& [name, tensor] : weights.taken()) {
-        unread_.push_back(tensor);
-        bytes_ += tensor.nbytes();
-      }
-      return true;
-    }
-    if (!unread_.empty()) {
-      eval_group(unread_);
-      return true;
-    }
-    wire();
-    auto state = std::make_shared<ModelState>();
-    state->vocab_size = model_->vocab_size();
-    state->model = std::move(model_);
-    state->bytes = bytes_;
-    addon_.thread()->track(state);
-    succeed([state, &addon = addon_](Napi::Env env) {
-      return addon.model_class.New({to_external(env, state)});
-    });
-    return false;
-  }
+  bool advance() override;
+
+  /// Makes the model; notes in `unread_` what is then to be read.
+  virtual void make() = 0;
+  /// What is done once everything is read.
+  virtual void complete() {}
+
+  std::shared_ptr<ModelState> state_ = std::make_shared<ModelState>();
+  std::vector<mx::array> unread_;
 
  private:
-  /// A model runs without wired memory, too, only slower when memory is short.
-  void wire() {
-    const auto limit = mx::wired_limit_for(bytes_, mx::default_device());
-    if (!limit) return;
-    try {
-      mx::set_wired_limit(*limit);
-    } catch (const EngineError&) {
-    }
-  }
+  const Flag cancelled_;
+  bool made_ = false;
+};
 
+/// Loads a checkpoint.
+class LoadTask : public ReadTask {
+ public:
+  LoadTask(
+      Addon& addon, CallId id, Config config, std::vector<std::string> files, Conversion conversion,
+      Flag cancelled)
+      : ReadTask(addon, id, std::move(cancelled)),
+        config_(std::move(config)),
+        files_(std::move(files)),
+        conversion_(std::move(conversion)) {}
+
+ protected:
+  void make() override;
+  void complete() override;
+
+ private:
   const Config config_;
   const std::vector<std::string> files_;
   const Conversion conversion_;
-  const Flag cancelled_;
-  std::unique_ptr<Model> model_;
-  std::vector<mx::array> unread_;
-  size_t bytes_ = 0;
+};
+
+/// Makes a model of the weights of another one and an adapter; both share the weights.
+class AdaptTask : public ReadTask {
+ public:
+  AdaptTask(
+      Addon& addon, CallId id, std::shared_ptr<ModelState> base, Config adapter, Flag cancelled)
+      : ReadTask(addon, id, std::move(cancelled)),
+        base_(std::move(base)),
+        adapter_(std::move(adapter)) {}
+
+ protected:
+  void make() override;
+
+ private:
+  const std::shared_ptr<ModelState> base_;
+  const Config adapter_;
 };
 
 /// Writes the tensors of a checkpoint, converted, into safetensors files of a folder that mlx-lm

@@ -4,6 +4,8 @@
 #include <utility>
 #include <vector>
 
+#include "nn/lora.h"
+
 using mx::array;
 
 namespace {
@@ -37,6 +39,8 @@ SwitchLinear::SwitchLinear(
     bool has_bias)
     : matrix_(weights, path, num_experts, in_dims, out_dims) {
   if (has_bias) bias_ = weights.take(path + ".bias", {num_experts, out_dims});
+  low_rank_ = weights.low_rank(path);
+  if (low_rank_) check_low_rank(*low_rank_, num_experts, in_dims, out_dims, path);
 }
 
 array SwitchLinear::operator()(const array& x, const array& indices, bool sorted) const {
@@ -52,7 +56,11 @@ array SwitchLinear::operator()(const array& x, const array& indices, bool sorted
   } else {
     y = mx::gather_mm(x, matrix_.transposed, indices, sorted);
   }
-  return bias_ ? y + mx::expand_dims(mx::take(bias_, indices, 0), -2) : y;
+  if (bias_) y = y + mx::expand_dims(mx::take(bias_, indices, 0), -2);
+  if (!low_rank_) return y;
+  const array narrow = mx::gather_mm(x, mx::swapaxes(low_rank_->a, -1, -2), indices, sorted);
+  const array update = mx::gather_mm(narrow, mx::swapaxes(low_rank_->b, -1, -2), indices, sorted);
+  return y + mx::astype(update * low_rank_->scale, x.dtype());
 }
 
 SwitchGLU::SwitchGLU(

@@ -1,10 +1,11 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "nn/activations.h"
-#include "nn/linear.h"
+#include "nn/matrix.h"
 
 /// Mixture of experts: the matrices of all experts in one stack, of which each token uses a few.
 
@@ -21,7 +22,8 @@ class SwitchLinear {
 
  private:
   Matrix matrix_;
-  mx::array bias_;  // (experts, out), empty without bias
+  mx::array bias_;                   // (experts, out), empty without bias
+  std::optional<LowRank> low_rank_;  // of an adapter: a (experts, r, in), b (experts, out, r)
 };
 
 /// What experts compute of their gate's and their own projection.

@@ -41,6 +41,7 @@ export interface GenerationFlags {
   schema?: string;
   image?: string[];
   raw?: boolean;
+  adapter?: string;
   quantize?: Quantize;
 }
 
@@ -105,6 +106,7 @@ export function addGenerationFlags(command: Command): Command {
     .addOption(reasoning.choices(Object.keys(REASONING)))
     .option("--schema <file>", "JSON Schema that the reply must fit: a file, or written out")
     .option("--image <file>", "picture to show the model; may be repeated", collect("--image"))
+    .option("--adapter <folder>", "LoRA or DoRA adapter to use (mlx)")
     .addOption(quantizeFlag("quantize the weights while they are loaded (mlx)"))
     .addOption(
       new Option("--raw", "do not apply the model's chat template (mlx)").conflicts("system"),
@@ -135,9 +137,9 @@ export function commonOptions(flags: CommonFlags, command: Command): CommonOptio
 
 /** The request without its messages and what is in files, from parsed flags. */
 export function requestOptions(flags: GenerationFlags): Omit<LLMRequest, "messages"> {
-  const { raw, quantize, xtcProbability, xtcThreshold, reasoning, ...others } = flags;
+  const { raw, adapter, quantize, xtcProbability, xtcThreshold, reasoning, ...others } = flags;
   const { system: _system, schema: _schema, image: _image, ...rest } = others;
-  const mlx = withoutUndefined({ raw, quantize, xtcProbability, xtcThreshold });
+  const mlx = withoutUndefined({ raw, adapter, quantize, xtcProbability, xtcThreshold });
   return withoutUndefined({
     ...rest,
     reasoning: reasoning && REASONING[reasoning],

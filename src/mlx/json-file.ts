@@ -5,7 +5,7 @@ import { ModelLoadError } from "../errors.js";
 export type Json = Record<string, unknown>;
 
 /** What is wrong when a file of a model cannot be used. */
-export type FileProblem = "bad_config" | "bad_template" | "bad_tokenizer";
+export type FileProblem = "bad_adapter" | "bad_config" | "bad_template" | "bad_tokenizer";
 
 /** Far more than any of these files has; a bigger one would only fill the memory. */
 const LARGEST_FILE = 256 * 1024 * 1024;

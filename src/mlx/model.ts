@@ -1,6 +1,7 @@
 import { abortedBy } from "../abort.js";
 import { ModelLoadError } from "../errors.js";
 import type { Quantize } from "../quantize.js";
+import { AdaptedModels } from "./adapted-models.js";
 import { type ChatTemplate, loadChatTemplate } from "./chat-template.js";
 import { type ModelFiles, readModelFiles } from "./model-files.js";
 import { memoryLimit, reserveMemory } from "./model-memory.js";
@@ -14,6 +15,8 @@ export interface LoadedModel extends ModelParts {
   files: ModelFiles;
   /** Tokens that end a reply. */
   stopTokens: number[];
+  /** The same with the adapter of a folder. */
+  withAdapter(folder: string, signal: AbortSignal): Promise<LoadedModel>;
   /** Frees it. */
   close(): void;
 }
@@ -50,11 +53,23 @@ export async function loadModel(
     const weightBytes = conversion ? quantizedBytes(files, conversion.quantize) : files.weightBytes;
     unreserve = reserveMemory({ folder, weightBytes }, memoryLimit(addon));
     const parts = await loadParts(files, addon, signal, conversion);
+    const adapted = new AdaptedModels(parts.native);
     const close = () => {
+      adapted.close();
       parts.native.close();
       unreserve();
     };
-    return { ...parts, files, stopTokens: stopTokensOf(files, parts), close };
+    const model: LoadedModel = {
+      ...parts,
+      files,
+      stopTokens: stopTokensOf(files, parts),
+      withAdapter: async (adapter, until) => ({
+        ...model,
+        native: await adapted.with(adapter, until),
+      }),
+      close,
+    };
+    return model;
   } catch (error) {
     unreserve();
     throw signal.aborted ? abortedBy(signal) : loadError(error, folder);

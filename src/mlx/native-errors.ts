@@ -21,6 +21,18 @@ export function loadError(error: unknown, folder: string): LLMError {
   });
 }
 
+/** The typed error for what the addon threw while loading an adapter. */
+export function adapterError(error: unknown, folder: string): LLMError {
+  if (LLMError.is(error)) return error;
+  const isFull = nativeCode(error) === "out_of_memory";
+  return new ModelLoadError(`The adapter in ${folder} does not load: ${messageOf(error)}.`, {
+    code: isFull ? "insufficient_memory" : "bad_adapter",
+    url: folder,
+    hint: isFull ? undefined : "Was it made for this model? Choose one that was.",
+    cause: error,
+  });
+}
+
 /** The typed error for what went wrong while generating. */
 export function generationError(error: unknown): LLMError {
   if (LLMError.is(error)) return error;

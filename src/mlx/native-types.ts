@@ -84,7 +84,25 @@ export interface NativeModel {
   /** Bytes of all weights. */
   readonly bytes: number;
   session(): NativeSession;
+  /** The same model with an adapter; both share the weights. */
+  withAdapter(adapter: NativeAdapter): NativeLoading;
   close(): void;
+}
+
+/** A LoRA or DoRA adapter. The header of its file must have been validated before. */
+export interface NativeAdapter {
+  file: string;
+  /** Factor of every update. */
+  scale: number;
+  /** Factors by the path of a module, where they differ. */
+  scales?: Record<string, number>;
+  /** Whether the file holds the two matrices as PEFT does: (r, in) and (out, r). */
+  transposed: boolean;
+  /**
+   * Tensor of the file → what it is: the path of a module with `.lora_a`, `.lora_b` or `.m` (the
+   * magnitude of DoRA), or the name of a tensor of the model that it replaces.
+   */
+  tensors: Record<string, string>;
 }
 
 /** One key-value timeline over a model; one call at a time. */

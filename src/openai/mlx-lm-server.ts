@@ -49,8 +49,9 @@ export const MLX_LM_SERVER: PlainServerKind = {
 };
 
 function ownFields({ reasoning, providerOptions }: CheckedRequest): Fields {
-  const { quantize, raw, prefillStepSize, templateVariables, ...options } =
+  const { adapter, quantize, raw, prefillStepSize, templateVariables, ...options } =
     providerOptions?.mlx ?? {};
+  refuse("adapter", adapter);
   refuse("quantize", quantize);
   refuse("raw", raw);
   refuse("prefillStepSize", prefillStepSize);

@@ -4,7 +4,7 @@ import type { LLMError } from "../errors.js";
 import { generateText, type GenerationOutcome } from "../mlx/generation.js";
 import { findModel, listLocalModels, readModelFiles } from "../mlx/model-files.js";
 import { DEMO, expandHome, looksLikePath, type ModelSearch } from "../mlx/model-places.js";
-import type { LoadOptions } from "../mlx/model.js";
+import type { LoadedModel, LoadOptions } from "../mlx/model.js";
 import { type ModelLease, ModelPool } from "../mlx/model-pool.js";
 import { loadNative, nativeAvailability } from "../mlx/native.js";
 import { generationError } from "../mlx/native-errors.js";
@@ -127,10 +127,10 @@ export class MlxProvider implements Provider {
     { signal, startedAt }: CallContext,
   ): AsyncGenerator<readonly ProviderEvent[]> {
     const name = request.model ?? this.defaultModel;
-    const { quantize } = request.providerOptions?.mlx ?? {};
+    const { quantize, adapter } = request.providerOptions?.mlx ?? {};
     const lease = await this.#acquire(name, signal, { quantize });
     try {
-      const { model } = lease;
+      const model = adapter ? await this.#adapt(lease, adapter, signal) : lease.model;
       const { buildPrompt } = await import("../mlx/prompt.js");
       const { tokens, maxTokens, warnings } = await buildPrompt(model, request, signal);
       if (name === DEMO && request.model === undefined && !this.#isModelNamed) {
@@ -162,6 +162,11 @@ export class MlxProvider implements Provider {
     loadNative();
     const folder = await untilAborted(findModel(name, this.#search), signal);
     return this.#pool.acquire({ folder, ...options }, signal);
+  }
+
+  async #adapt({ model }: ModelLease, adapter: string, signal: AbortSignal): Promise<LoadedModel> {
+    const folder = await untilAborted(findModel(adapter, this.#search), signal);
+    return model.withAdapter(folder, signal);
   }
 
   /** Generates one token; gives back what went wrong. */

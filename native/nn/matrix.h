@@ -1,0 +1,35 @@
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "mlx/ops.h"
+#include "weights.h"
+
+/// A matrix of a checkpoint, dense or quantized as the checkpoint stores it; or a stack of them
+/// (experts, heads), whose arrays have the number of matrices as one more axis before the others.
+struct Matrix {
+  mx::array weight;        // dense (out, in); quantized (out, in · bits / 32) packed in uint32
+  mx::array transposed;    // dense (in, out), a view made once instead of at every call
+  mx::array scales;        // (out, in / group_size), empty when dense
+  mx::array biases;        // as scales, affine only
+  mx::array output_scale;  // float32, of all that comes out; empty where it is 1
+  std::optional<Quantization> quantization;
+
+  Matrix(Weights& weights, const std::string& path, int in_dims, int out_dims);
+  /// A stack of `count` matrices.
+  Matrix(Weights& weights, const std::string& path, int count, int in_dims, int out_dims);
+
+  /// x @ weightᵀ: (…, in) → (…, out)
+  mx::array operator()(const mx::array& x) const;
+  /// Dense rows of packed ones.
+  mx::array rows(const mx::array& weight, const mx::array& scales, const mx::array& biases) const;
+
+ private:
+  Matrix(Weights& weights, const std::string& path, mx::Shape stack, int in_dims, int out_dims);
+  void quantize(Weights& weights, const std::string& path);
+  void dequantize();
+};
+
+/// x · scale, computed in float32.
+mx::array scaled(const mx::array& x, const mx::array& scale);
