@@ -26,6 +26,7 @@ from mlx_lm.models.cache import make_prompt_cache
 from mlx_lm.utils import _get_classes, load_model, quantize_model, save_config, save_model
 
 from tiny_models import VARIANTS
+from tiny_rope import make_rope
 from tiny_sampling import base64_of, make_sampling
 
 FOLDER = Path(__file__).resolve().parent.parent / "test" / "fixtures" / "models"
@@ -214,6 +215,8 @@ def make(name):
     write_json(folder / "golden.json", {**about, **golden})
     if name == "llama":
         write_json(folder / "sampling.json", {**about, **make_sampling(folder)})
+        rope = make_rope(folder, golden["prompt"], logits_of)
+        write_json(folder / "rope.json", {**about, **rope})
     size = sum(file.stat().st_size for file in folder.iterdir())
     print(f"{name}: seed {seed}, margin {golden['smallestMargin']}, drift "
           f"{golden['stepByStepDifference']}, {len(set(golden['greedy']))} tokens, {size >> 10} KB")

@@ -33,6 +33,7 @@ struct ModelArgs {
   float rope_theta;
   bool rope_traditional;
   Config rope_scaling;
+  int max_position_embeddings;
   std::vector<std::string> layer_types;
   int sliding_window;
 
@@ -51,6 +52,7 @@ struct ModelArgs {
         rope_theta(::rope_theta(config, 10000.0f)),
         rope_traditional(config.boolean("rope_traditional", false)),
         rope_scaling(::rope_scaling(config)),
+        max_position_embeddings(config.count("max_position_embeddings", 0)),
         layer_types(::layer_types(config, num_hidden_layers)),
         sliding_window(slides() ? config.positive("sliding_window") : 0) {
     check_heads(num_attention_heads, num_key_value_heads, head_dim);
@@ -148,7 +150,9 @@ class Llama : public Model {
       : args_(args),
         embed_tokens_(weights, "model.embed_tokens", args.vocab_size, args.hidden_size),
         norm_(weights, "model.norm", args.hidden_size, args.rms_norm_eps) {
-    const RoPE rope(args.head_dim, args.rope_theta, args.rope_traditional, args.rope_scaling);
+    const RoPE rope(
+        args.head_dim, args.rope_theta, args.rope_traditional, args.rope_scaling,
+        args.max_position_embeddings);
     for (int i = 0; i < args.num_hidden_layers; i++) {
       layers_.emplace_back(args, weights, "model.layers." + std::to_string(i), rope);
     }

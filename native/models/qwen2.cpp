@@ -30,6 +30,7 @@ struct ModelArgs {
   float rope_theta;
   bool rope_traditional;
   Config rope_scaling;
+  int max_position_embeddings;
 
   explicit ModelArgs(const Config& config)
       : hidden_size(config.positive("hidden_size")),
@@ -43,7 +44,8 @@ struct ModelArgs {
         tie_word_embeddings(config.boolean("tie_word_embeddings", true)),
         rope_theta(::rope_theta(config, 1000000.0f)),
         rope_traditional(config.boolean("rope_traditional", false)),
-        rope_scaling(::rope_scaling(config)) {
+        rope_scaling(::rope_scaling(config)),
+        max_position_embeddings(config.positive("max_position_embeddings", 32768)) {
     check_heads(num_attention_heads, num_key_value_heads, head_dim);
   }
 };
@@ -120,7 +122,9 @@ class Qwen2 : public Model {
       : args_(args),
         embed_tokens_(weights, "model.embed_tokens", args.vocab_size, args.hidden_size),
         norm_(weights, "model.norm", args.hidden_size, args.rms_norm_eps) {
-    const RoPE rope(args.head_dim, args.rope_theta, args.rope_traditional, args.rope_scaling);
+    const RoPE rope(
+        args.head_dim, args.rope_theta, args.rope_traditional, args.rope_scaling,
+        args.max_position_embeddings);
     for (int i = 0; i < args.num_hidden_layers; i++) {
       layers_.emplace_back(args, weights, "model.layers." + std::to_string(i), rope);
     }

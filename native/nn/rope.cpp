@@ -1,6 +1,7 @@
 #include "nn/rope.h"
 
 #include <cmath>
+#include <vector>
 
 namespace {
 
@@ -23,24 +24,22 @@ RoPE::RoPE(RopeScaling scaling, bool traditional)
                                   : mx::exp(mx::arange(0, -half, -1, mx::float32) * step);
 }
 
+// MLX fuses this on the GPU. On the CPU it records some twenty small ops for each call, most of
+// them the same for every layer; traditional pairs and a base that depends on the length are left
+// to it.
+bool RoPE::is_left_to_mlx() const { return mx::on_gpu() || traditional_ || !inverse_freqs_; }
+
 std::pair<mx::array, mx::array> RoPE::operator()(
     const mx::array& queries, const mx::array& keys, int offset) const {
-  // MLX fuses this on the GPU. On the CPU it records some twenty small ops for each call, most of
-  // them the same for every layer; traditional pairs and other rare kinds are left to it.
-  const int dims = scaling_.dims;
-  if (mx::on_gpu() || traditional_ || queries.dim(-1) != dims || !inverse_freqs_) {
-    return {(*this)(queries, offset), (*this)(keys, offset)};
-  }
+  if (is_left_to_mlx()) return {(*this)(queries, offset), (*this)(keys, offset)};
   const int heads = queries.dim(1);
   const mx::array both[] = {queries, keys};
-  const mx::array x = mx::concatenate(both, 1);
-  const Rotation& turn = rotation(offset, x.dim(2), x.dtype());
-  const mx::array halves[] = {mx::slice(x, -1, dims / 2, dims), mx::slice(x, -1, 0, dims / 2)};
-  const mx::array turned = x * turn.cosines + mx::concatenate(halves, -1) * turn.sines;
-  return {mx::slice(turned, 1, 0, heads), mx::slice(turned, 1, heads, x.dim(1))};
+  const mx::array turned = turn(mx::concatenate(both, 1), offset);
+  return {mx::slice(turned, 1, 0, heads), mx::slice(turned, 1, heads, turned.dim(1))};
 }
 
 mx::array RoPE::operator()(const mx::array& x, int offset) const {
+  if (!is_left_to_mlx()) return turn(x, offset);
   const std::optional<float> base =
       scaling_.freqs ? std::nullopt : std::optional(scaling_.base_for(offset + x.dim(2)));
   return mx::rope(
@@ -48,16 +47,33 @@ mx::array RoPE::operator()(const mx::array& x, int offset) const {
       scaling_.scale, offset, scaling_.freqs);
 }
 
-const RoPE::Rotation& RoPE::rotation(int offset, int length, mx::Dtype dtype) const {
+mx::array RoPE::turn(const mx::array& unscaled, int offset) const {
+  const int dims = scaling_.dims;
+  const mx::array x = scale_first(unscaled, dims, scaling_.mscale);
+  const int width = x.dim(-1);
+  std::vector<mx::array> parts = {mx::slice(x, -1, dims / 2, dims), mx::slice(x, -1, 0, dims / 2)};
+  if (width > dims) parts.push_back(mx::slice(x, -1, dims, width));
+  const Rotation& by = rotation(offset, x.dim(2), width, x.dtype());
+  return x * by.cosines + mx::concatenate(parts, -1) * by.sines;
+}
+
+const RoPE::Rotation& RoPE::rotation(int offset, int length, int width, mx::Dtype dtype) const {
   Rotation& last = *rotation_;
-  if (last.offset == offset && last.length == length && last.dtype == dtype) return last;
+  if (last.offset == offset && last.length == length && last.width == width &&
+      last.dtype == dtype) {
+    return last;
+  }
   const mx::array positions = mx::arange(offset, offset + length, 1, mx::float32);  // (L)
   const mx::array theta =
-      mx::expand_dims(positions * scaling_.scale, 1) * inverse_freqs_;  // (L, D / 2)
-  const mx::array cosine = mx::astype(mx::cos(theta) * scaling_.mscale, dtype);
-  const mx::array sine = mx::astype(mx::sin(theta) * scaling_.mscale, dtype);
-  const mx::array cosines[] = {cosine, cosine};
-  const mx::array sines[] = {-sine, sine};
-  last = {offset, length, dtype, mx::concatenate(cosines, -1), mx::concatenate(sines, -1)};
+      mx::expand_dims(positions * scaling_.scale, 1) * inverse_freqs_;  // (L, dims / 2)
+  const mx::array cosine = mx::astype(mx::cos(theta), dtype);
+  const mx::array sine = mx::astype(mx::sin(theta), dtype);
+  std::vector<mx::array> cosines = {cosine, cosine};
+  std::vector<mx::array> sines = {-sine, sine};
+  if (const int rest = width - scaling_.dims; rest > 0) {
+    cosines.push_back(mx::ones({length, rest}, dtype));
+    sines.push_back(mx::zeros({length, rest}, dtype));
+  }
+  last = {offset, length, width, dtype, mx::concatenate(cosines, -1), mx::concatenate(sines, -1)};
   return last;
 }

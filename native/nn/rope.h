@@ -23,7 +23,7 @@ class RoPE {
   /// Turns queries and keys, whose first token stands at `offset`.
   std::pair<mx::array, mx::array> operator()(
       const mx::array& queries, const mx::array& keys, int offset) const;
-  /// Turns one of them.
+  /// Turns one of them, or both where their heads lie in one array.
   mx::array operator()(const mx::array& x, int offset) const;
 
  private:
@@ -31,12 +31,15 @@ class RoPE {
   struct Rotation {
     int offset = 0;
     int length = 0;  // 0 before the first use
+    int width = 0;   // D
     mx::Dtype dtype = mx::float32;
     mx::array cosines;
     mx::array sines;
   };
 
-  const Rotation& rotation(int offset, int length, mx::Dtype dtype) const;
+  bool is_left_to_mlx() const;
+  mx::array turn(const mx::array& x, int offset) const;
+  const Rotation& rotation(int offset, int length, int width, mx::Dtype dtype) const;
 
   RopeScaling scaling_;
   bool traditional_;

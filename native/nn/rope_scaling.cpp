@@ -12,6 +12,10 @@
 
 namespace {
 
+[[noreturn]] void refuse(const std::string& problem) {
+  throw EngineError("bad_config", "config.json: " + problem);
+}
+
 using Freqs = std::vector<float>;
 
 constexpr float two_pi = 2.0f * std::numbers::pi_v<float>;
@@ -54,6 +58,7 @@ float yarn_mscale(float factor, float mscale) {
 Freqs yarn_freqs(int dims, float base, const Config& scaling) {
   const float factor = scaling.positive_number("factor");
   const float old_context = scaling.positive_number("original_max_position_embeddings", 4096.0f);
+  if (base == 1.0f) refuse("\"rope_theta\" of 1 gives no wavelengths to stretch");
   // The dimension whose wavelength turns this many times within the old context.
   const auto correction_dim = [&](float turns) {
     return static_cast<float>(dims) * std::log(old_context / (turns * two_pi)) /
@@ -80,19 +85,20 @@ Freqs long_freqs(int dims, float base, const Config& scaling) {
   Freqs freqs = plain_freqs(dims, base);
   const std::vector<float> factors = scaling.numbers("long_factor");
   if (factors.size() != freqs.size()) {
-    throw EngineError(
-        "bad_config", "config.json: \"long_factor\" must hold " + std::to_string(freqs.size()) +
-                          " numbers, one for each pair of dimensions");
+    refuse(
+        "\"long_factor\" must hold " + std::to_string(freqs.size()) +
+        " numbers, one for each pair of dimensions");
   }
   for (size_t i = 0; i < freqs.size(); i++) freqs[i] *= factors[i];
   return freqs;
 }
 
 /// As mlx-lm, which takes the scale of the long factors for all lengths.
-float longrope_mscale(const Config& scaling, int max_position_embeddings) {
-  const float old_context = scaling.positive_number("original_max_position_embeddings");
-  const float factor = static_cast<float>(max_position_embeddings) / old_context;
-  return factor <= 1.0f ? 1.0f : std::sqrt(1.0f + std::log(factor) / std::log(old_context));
+float longrope_mscale(int old_context, int new_context) {
+  if (old_context < 2) refuse("\"original_max_position_embeddings\" must be above 1");
+  const float context = static_cast<float>(old_context);
+  const float factor = static_cast<float>(new_context) / context;
+  return factor <= 1.0f ? 1.0f : std::sqrt(1.0f + std::log(factor) / std::log(context));
 }
 
 /// Dimensions that do not turn have an endless wavelength.
@@ -109,17 +115,23 @@ Freqs proportional_freqs(int dims, float base, const Config& scaling) {
 
 }  // namespace
 
-RopeScaling::RopeScaling(int dims, float base, const Config& scaling, int max_position_embeddings)
+RopeScaling::RopeScaling(
+    int dims, float base, const Config& scaling, int max_position_embeddings,
+    int original_max_position_embeddings)
     : dims(dims), base(base) {
-  if (!scaling.is_null() && !scaling.is_object()) {
-    throw EngineError("bad_config", "config.json: \"rope_scaling\" must be an object");
-  }
+  if (!scaling.is_null() && !scaling.is_object()) refuse("\"rope_scaling\" must be an object");
   const auto use = [this](const Freqs& values) { freqs = mx::from_data(std::span(values)); };
   // Older checkpoints write "type", newer ones "rope_type".
   const std::string kind = scaling.text("type", scaling.text("rope_type", "default"));
+  const auto check_context = [&] {
+    if (max_position_embeddings > 0) return;
+    refuse("\"rope_scaling\" of type \"" + kind + "\" needs \"max_position_embeddings\"");
+  };
   if (kind == "linear") {
     scale = 1.0f / scaling.positive_number("factor");
   } else if (kind == "dynamic") {
+    check_context();
+    if (dims <= 2) refuse("\"rope_scaling\" of type \"dynamic\" needs more than 2 dimensions");
     factor = scaling.positive_number("factor");
     dynamic_from = max_position_embeddings;
   } else if (kind == "llama3") {
@@ -130,15 +142,18 @@ RopeScaling::RopeScaling(int dims, float base, const Config& scaling, int max_po
     mscale = yarn_mscale(stretch, scaling.number("mscale", 1.0f)) /
              yarn_mscale(stretch, scaling.number("mscale_all_dim", 0.0f));
   } else if (kind == "longrope" || kind == "su") {
+    check_context();
     use(long_freqs(dims, base, scaling));
-    mscale = longrope_mscale(scaling, max_position_embeddings);
+    mscale = longrope_mscale(
+        scaling.positive("original_max_position_embeddings", original_max_position_embeddings),
+        max_position_embeddings);
   } else if (kind == "proportional") {
     use(proportional_freqs(dims, base, scaling));
   } else if (kind != "default" && kind != "mrope") {
-    throw EngineError(
-        "bad_config", "config.json: \"rope_scaling\" of type \"" + kind +
-                          "\" is not supported; known types are default, linear, dynamic, llama3, "
-                          "yarn, longrope, proportional, mrope");
+    refuse(
+        "\"rope_scaling\" of type \"" + kind +
+        "\" is not supported; known types are default, linear, dynamic, llama3, yarn, longrope, "
+        "proportional, mrope");
   }
 }
 
@@ -151,6 +166,11 @@ float RopeScaling::base_for(int length) const {
 
 const Config& rope_scaling(const Config& config) {
   return config.has("rope_scaling") ? config["rope_scaling"] : config["rope_parameters"];
+}
+
+float rope_theta(const Config& config) {
+  return (config.has("rope_theta") ? config : config["rope_parameters"])
+      .positive_number("rope_theta");
 }
 
 float rope_theta(const Config& config, float fallback) {

@@ -21,16 +21,20 @@ struct RopeScaling {
   float factor = 1.0f;   // of a dynamic base
   int dynamic_from = 0;  // the length from which a dynamic base grows; 0: it does not
 
-  /// Throws "bad_config" where the object is none, or of an unknown kind.
-  RopeScaling(int dims, float base, const Config& scaling, int max_position_embeddings);
+  /// Both lengths are 0 where config.json has none; the original one may also stand in `scaling`.
+  /// Throws "bad_config" where that is no object, of an unknown kind, or lacks something.
+  RopeScaling(
+      int dims, float base, const Config& scaling, int max_position_embeddings,
+      int original_max_position_embeddings = 0);
 
   /// The base for a text of `length` tokens.
   float base_for(int length) const;
 };
 
 /// `rope_scaling` of a config, wherever this checkpoint keeps it (transformers 5 nests it, with
-/// `rope_theta`, under `rope_parameters`).
+/// `rope_theta`, under `rope_parameters`). Without a fallback `rope_theta` is required.
 const Config& rope_scaling(const Config& config);
+float rope_theta(const Config& config);
 float rope_theta(const Config& config, float fallback);
 
 /// yarn's factor for the scale of attention: `mscale_all_dim` of `rope_scaling`, squared. 1 where

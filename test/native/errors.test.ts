@@ -66,6 +66,21 @@ describeNative("a checkpoint is refused", (addon) => {
     ["with a rope factor of 0", { rope_scaling: { type: "linear", factor: 0 } }, "factor"],
     ["with a rope scaling that is no object", { rope_scaling: "linear" }, "rope_scaling"],
     ["with a rope base of 0", { rope_theta: 0 }, "rope_theta"],
+    [
+      "with a dynamic rope that starts nowhere",
+      { rope_scaling: { type: "dynamic", factor: 2 }, max_position_embeddings: undefined },
+      "max_position_embeddings",
+    ],
+    [
+      "with a longrope of too few factors",
+      { rope_scaling: { type: "longrope", long_factor: [1, 2] } },
+      "long_factor",
+    ],
+    [
+      "with a longrope that starts nowhere",
+      { rope_scaling: { type: "longrope", long_factor: [1, 2, 3, 4, 5, 6, 7, 8] } },
+      "original_max_position_embeddings",
+    ],
     ["with a number beyond float32", { rms_norm_eps: 1e300 }, "rms_norm_eps"],
     ["with an odd head size", { head_dim: 15 }, "head_dim"],
     ["with heads beyond all measure", { head_dim: 2 ** 24 }, "too large"],
