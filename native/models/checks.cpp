@@ -28,6 +28,21 @@ void check_heads(int heads, int kv_heads, int head_dim) {
   if (int64_t{heads} * head_dim > most_width) refuse("the attention heads are too large");
 }
 
+void check_width(const std::string& key, int width) {
+  if (width > most_width) refuse("\"" + key + "\" is too large");
+}
+
+int rotary_dims(int head_dim, float partial_rotary_factor) {
+  if (partial_rotary_factor > 1.0f) refuse("\"partial_rotary_factor\" must be at most 1");
+  const int dims = static_cast<int>(static_cast<float>(head_dim) * partial_rotary_factor);
+  if (dims < 2 || dims % 2 != 0) {
+    refuse(
+        "\"partial_rotary_factor\" must turn an even part of \"head_dim\", not " +
+        std::to_string(dims) + " of " + std::to_string(head_dim));
+  }
+  return dims;
+}
+
 std::vector<std::string> layer_types(
     const Config& config, int num_hidden_layers, const std::vector<std::string>& allowed) {
   std::vector<std::string> types = config.texts("layer_types");

@@ -30,6 +30,7 @@ struct ModelArgs {
   float rope_theta;
   float rope_local_base_freq;
   Config rope_scaling;
+  int max_position_embeddings;
   float query_pre_attn_scalar;
   int sliding_window;
   int sliding_window_pattern;
@@ -51,6 +52,7 @@ struct ModelArgs {
         rope_scaling(
             full_attention_rope(config).is_object() ? full_attention_rope(config)
                                                     : ::rope_scaling(config)),
+        max_position_embeddings(config.positive("max_position_embeddings", 32768)),
         query_pre_attn_scalar(config.positive_number("query_pre_attn_scalar", 256.0f)),
         sliding_window(config.positive("sliding_window", 512)),
         sliding_window_pattern(config.positive("sliding_window_pattern", 6)),
@@ -73,12 +75,6 @@ struct ModelArgs {
     return config["rope_parameters"]["sliding_attention"];
   }
 };
-
-/// Gemma stores norm weights as their distance from one.
-RMSNorm gemma_norm(Weights& weights, const std::string& path, int dims, float eps) {
-  const array distance = weights.take(path + ".weight", {dims});
-  return RMSNorm(distance ? distance + 1.0f : distance, eps);
-}
 
 class Attention {
  public:
@@ -183,7 +179,8 @@ class Gemma3Text : public Model {
         embed_tokens_(weights, "model.embed_tokens", args.vocab_size, args.hidden_size),
         norm_(gemma_norm(weights, "model.norm", args.hidden_size, args.rms_norm_eps)) {
     const RoPE local_rope(args.head_dim, args.rope_local_base_freq);
-    const RoPE global_rope(args.head_dim, args.rope_theta, false, args.rope_scaling);
+    const RoPE global_rope(
+        args.head_dim, args.rope_theta, false, args.rope_scaling, args.max_position_embeddings);
     for (int i = 0; i < args.num_hidden_layers; i++) {
       const std::string path = "model.layers." + std::to_string(i);
       layers_.emplace_back(args, weights, path, args.is_sliding(i) ? local_rope : global_rope);

@@ -12,6 +12,10 @@ const std::map<std::string, Maker> makers = {
     {"gemma3", make_gemma3}, {"gemma3_text", make_gemma3_text},
     {"llama", make_llama},   {"mistral", make_llama},
     {"qwen2", make_qwen2},   {"qwen3", make_qwen3},
+    {"gemma2", make_gemma2}, {"gemma3_text", make_gemma3_text},
+    {"llama", make_llama},   {"mistral", make_llama},
+    {"phi3", make_phi3},     {"qwen2", make_qwen2},
+    {"qwen3", make_qwen3},
 };
 
 }  // namespace

@@ -7,6 +7,12 @@ inline mx::array silu(const mx::array& x) { return x * mx::sigmoid(x); }
 /// silu(gate) · x
 inline mx::array swiglu(const mx::array& gate, const mx::array& x) { return silu(gate) * x; }
 
+/// The same where one array holds gate and x behind one another: (n, 2 · D) → (n, D)
+inline mx::array fused_swiglu(const mx::array& gate_and_x) {
+  const int dims = gate_and_x.dim(-1) / 2;
+  return swiglu(mx::slice(gate_and_x, -1, 0, dims), mx::slice(gate_and_x, -1, dims, 2 * dims));
+}
+
 inline mx::array relu(const mx::array& x) { return mx::maximum(x, 0.0f); }
 
 /// relu(x)²
@@ -29,3 +35,6 @@ inline mx::array gelu_approx(const mx::array& x) {
   const mx::array inner = (x + mx::power(x, 3.0f) * 0.044715f) * sqrt_2_over_pi;
   return x * 0.5f * (mx::tanh(inner) + 1.0f);
 }
+
+/// Logits held within (−cap, cap), smoothly.
+inline mx::array softcap(const mx::array& x, float cap) { return mx::tanh(x / cap) * cap; }

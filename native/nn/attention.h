@@ -24,3 +24,8 @@ inline mx::array merge_heads(const mx::array& x) {
 mx::array scaled_dot_product_attention(
     const mx::array& queries, const mx::array& keys, const mx::array& values, float scale,
     const Mask& mask, const mx::array& sinks = mx::array());
+
+/// The same with every score held within (−cap, cap), for which MLX has no kernel.
+mx::array soft_capped_attention(
+    const mx::array& queries, const mx::array& keys, const mx::array& values, float scale,
+    float cap, const Mask& mask);

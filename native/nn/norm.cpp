@@ -17,3 +17,8 @@ array RMSNorm::operator()(const array& x) const {
   const array mean_square = mx::addmm(eps_matrix_, x, mx::transpose(x, {1, 0}), per_element);
   return x * mx::rsqrt(mean_square) * weight_row_;
 }
+
+RMSNorm gemma_norm(Weights& weights, const std::string& path, int dims, float eps) {
+  const array distance = weights.take(path + ".weight", {dims});
+  return RMSNorm(distance ? distance + 1.0f : distance, eps);
+}

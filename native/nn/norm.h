@@ -21,6 +21,9 @@ class RMSNorm {
   mx::array eps_matrix_;  // (1, 1)
 };
 
+/// An RMSNorm whose weights are stored as their distance from one, as Gemma's are.
+RMSNorm gemma_norm(Weights& weights, const std::string& path, int dims, float eps);
+
 /// (x − mean) / deviation · weight + bias over the last axis.
 class LayerNorm {
  public:

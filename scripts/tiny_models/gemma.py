@@ -1,5 +1,21 @@
 """Gemma."""
 
+GEMMA2 = {
+    "model_type": "gemma2",
+    "architectures": ["Gemma2ForCausalLM"],
+    "vocab_size": 80,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 16,
+    "rms_norm_eps": 1e-6,
+    "rope_theta": 10000.0,
+    "query_pre_attn_scalar": 24,
+    "attn_logit_softcapping": 3.0,
+    "final_logit_softcapping": 8.0,
+}
 GEMMA3 = {
     "model_type": "gemma3_text",
     "architectures": ["Gemma3ForCausalLM"],
@@ -41,6 +57,24 @@ GEMMA3_VISION = {
 }
 
 VARIANTS = {
+    "gemma2": {
+        "config": {**GEMMA2, "head_dim": 12},
+        "matters": [
+            {"attn_logit_softcapping": 4.0},
+            {"final_logit_softcapping": 9.0},
+            {"query_pre_attn_scalar": 16},
+            {"rope_theta": 500.0},
+            {"rope_traditional": True},
+        ],
+    },
+    "gemma2-bfloat16": {
+        "config": {**GEMMA2, "final_logit_softcapping": 30.0},
+        "dtype": "bfloat16",
+    },
+    "gemma2-quantized": {
+        "config": {**GEMMA2, "intermediate_size": 64, "num_hidden_layers": 3},
+        "quantize": {"bits": 4, "group_size": 32},
+    },
     "gemma3": {
         "config": GEMMA3_VISION,
         "matters": [
