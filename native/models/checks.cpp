@@ -32,24 +32,16 @@ void check_width(const std::string& key, int width) {
   if (width > most_width) refuse("\"" + key + "\" is too large");
 }
 
-int rotary_dims(int head_dim, float partial_rotary_factor) {
-  if (partial_rotary_factor > 1.0f) refuse("\"partial_rotary_factor\" must be at most 1");
-  const int dims = static_cast<int>(static_cast<float>(head_dim) * partial_rotary_factor);
-  if (dims < 2 || dims % 2 != 0) {
-    refuse(
-        "\"partial_rotary_factor\" must turn an even part of \"head_dim\", not " +
-        std::to_string(dims) + " of " + std::to_string(head_dim));
-  }
-  return dims;
+void check_layers(const std::string& key, size_t values, int num_hidden_layers) {
+  if (values == static_cast<size_t>(num_hidden_layers)) return;
+  refuse("\"" + key + "\" must name each of \"num_hidden_layers\" layers");
 }
 
 std::vector<std::string> layer_types(
     const Config& config, int num_hidden_layers, const std::vector<std::string>& allowed) {
   std::vector<std::string> types = config.texts("layer_types");
   if (types.empty()) return types;
-  if (types.size() != static_cast<size_t>(num_hidden_layers)) {
-    refuse("\"layer_types\" must name each of \"num_hidden_layers\" layers");
-  }
+  check_layers("layer_types", types.size(), num_hidden_layers);
   for (const std::string& type : types) {
     if (std::ranges::find(allowed, type) == allowed.end()) {
       refuse("\"layer_types\" has the unknown kind \"" + type + "\"");

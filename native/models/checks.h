@@ -11,9 +11,8 @@ void check_heads(int heads, int kv_heads, int head_dim);
 /// Refuses a size that cannot be multiplied without care ("bad_config"): `key` names it.
 void check_width(const std::string& key, int width);
 
-/// How many numbers of each head rotary embedding turns where it turns `partial_rotary_factor` of
-/// them; an odd number, or none, is refused.
-int rotary_dims(int head_dim, float partial_rotary_factor);
+/// Refuses a list that does not hold one value for each layer ("bad_config").
+void check_layers(const std::string& key, size_t values, int num_hidden_layers);
 
 /// `layer_types` of a config: one of the allowed kinds for each layer; empty where the config has
 /// none. Anything else is refused.

@@ -4,9 +4,17 @@
 
 /// One maker per architecture file. `weights` gives every tensor that the model needs, or notes it.
 std::unique_ptr<Model> make_gemma3(const Config& config, Weights& weights);
+std::unique_ptr<Model> make_cohere2(const Config& config, Weights& weights);
+std::unique_ptr<Model> make_exaone4(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_gemma2(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_gemma3_text(const Config& config, Weights& weights);
+std::unique_ptr<Model> make_glm4(const Config& config, Weights& weights);
+std::unique_ptr<Model> make_granite(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_llama(const Config& config, Weights& weights);
+std::unique_ptr<Model> make_olmo2(const Config& config, Weights& weights);
+std::unique_ptr<Model> make_olmo3(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_phi3(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_qwen2(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_qwen3(const Config& config, Weights& weights);
+std::unique_ptr<Model> make_seed_oss(const Config& config, Weights& weights);
+std::unique_ptr<Model> make_smollm3(const Config& config, Weights& weights);

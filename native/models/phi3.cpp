@@ -47,7 +47,7 @@ struct ModelArgs {
         rope_theta(::rope_theta(config, 10000.0f)),
         rope_traditional(config.boolean("rope_traditional", false)),
         rope_scaling(::rope_scaling(config)),
-        rope_dims(rotary_dims(head_dim, config.positive_number("partial_rotary_factor", 1.0f))),
+        rope_dims(rotary_dims(config, head_dim, 1.0f)),
         max_position_embeddings(config.positive("max_position_embeddings", 131072)),
         original_max_position_embeddings(
             config.positive("original_max_position_embeddings", 4096)) {

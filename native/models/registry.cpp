@@ -16,6 +16,14 @@ const std::map<std::string, Maker> makers = {
     {"llama", make_llama},   {"mistral", make_llama},
     {"phi3", make_phi3},     {"qwen2", make_qwen2},
     {"qwen3", make_qwen3},
+    {"cohere2", make_cohere2}, {"exaone4", make_exaone4},
+    {"gemma2", make_gemma2},   {"gemma3_text", make_gemma3_text},
+    {"glm4", make_glm4},       {"granite", make_granite},
+    {"llama", make_llama},     {"mistral", make_llama},
+    {"olmo2", make_olmo2},     {"olmo3", make_olmo3},
+    {"phi3", make_phi3},       {"qwen2", make_qwen2},
+    {"qwen3", make_qwen3},     {"seed_oss", make_seed_oss},
+    {"smollm3", make_smollm3},
 };
 
 }  // namespace

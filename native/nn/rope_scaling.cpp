@@ -113,6 +113,11 @@ Freqs proportional_freqs(int dims, float base, const Config& scaling) {
   return freqs;
 }
 
+/// Where a config keeps a number of the rotary embedding.
+const Config& keeper_of(const Config& config, const std::string& key) {
+  return config.has(key) ? config : config["rope_parameters"];
+}
+
 }  // namespace
 
 RopeScaling::RopeScaling(
@@ -169,13 +174,25 @@ const Config& rope_scaling(const Config& config) {
 }
 
 float rope_theta(const Config& config) {
-  return (config.has("rope_theta") ? config : config["rope_parameters"])
-      .positive_number("rope_theta");
+  return keeper_of(config, "rope_theta").positive_number("rope_theta");
 }
 
 float rope_theta(const Config& config, float fallback) {
-  return config.positive_number(
-      "rope_theta", config["rope_parameters"].positive_number("rope_theta", fallback));
+  return keeper_of(config, "rope_theta").positive_number("rope_theta", fallback);
+}
+
+int rotary_dims(const Config& config, int head_dim, std::optional<float> fallback) {
+  const std::string key = "partial_rotary_factor";
+  const Config& place = keeper_of(config, key);
+  const float part = fallback ? place.positive_number(key, *fallback) : place.positive_number(key);
+  if (part > 1.0f) refuse("\"partial_rotary_factor\" must be at most 1");
+  const int dims = static_cast<int>(static_cast<float>(head_dim) * part);
+  if (dims < 2 || dims % 2 != 0) {
+    refuse(
+        "\"partial_rotary_factor\" must turn an even part of \"head_dim\", not " +
+        std::to_string(dims) + " of " + std::to_string(head_dim));
+  }
+  return dims;
 }
 
 float yarn_attention_factor(const Config& scaling) {

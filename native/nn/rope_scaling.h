@@ -1,5 +1,7 @@
 #pragma once
 
+#include <optional>
+
 #include "config.h"
 #include "mlx/array.h"
 
@@ -36,6 +38,10 @@ struct RopeScaling {
 const Config& rope_scaling(const Config& config);
 float rope_theta(const Config& config);
 float rope_theta(const Config& config, float fallback);
+
+/// How many numbers of each head turn: the part of them that `partial_rotary_factor` says, which is
+/// required without a fallback. An odd number, or none, is refused ("bad_config").
+int rotary_dims(const Config& config, int head_dim, std::optional<float> fallback = std::nullopt);
 
 /// yarn's factor for the scale of attention: `mscale_all_dim` of `rope_scaling`, squared. 1 where
 /// the checkpoint has none.

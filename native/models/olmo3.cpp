@@ -1,0 +1,202 @@
+// OLMo 3: https://arxiv.org/abs/2512.13961
+
+#include <cmath>
+#include <optional>
+#include <tuple>
+
+#include "mlx/ops.h"
+#include "models/checks.h"
+#include "models/models.h"
+#include "nn/activations.h"
+#include "nn/attention.h"
+#include "nn/linear.h"
+#include "nn/norm.h"
+#include "nn/rope.h"
+
+namespace {
+
+using mx::array;
+
+struct ModelArgs {
+  int hidden_size;
+  int num_hidden_layers;
+  int intermediate_size;
+  int num_attention_heads;
+  int num_key_value_heads;
+  int head_dim;
+  int vocab_size;
+  float rms_norm_eps;
+  bool attention_bias;
+  bool tie_word_embeddings;
+  float rope_theta;
+  Config rope_scaling;
+  int max_position_embeddings;
+  int sliding_window;
+  std::vector<std::string> layer_types;
+
+  explicit ModelArgs(const Config& config)
+      : hidden_size(config.positive("hidden_size")),
+        num_hidden_layers(config.positive("num_hidden_layers")),
+        intermediate_size(config.positive("intermediate_size")),
+        num_attention_heads(config.positive("num_attention_heads")),
+        num_key_value_heads(config.positive("num_key_value_heads", num_attention_heads)),
+        head_dim(config.positive("head_dim", hidden_size / num_attention_heads)),
+        vocab_size(config.positive("vocab_size")),
+        rms_norm_eps(config.positive_number("rms_norm_eps")),
+        attention_bias(config.boolean("attention_bias", false)),
+        tie_word_embeddings(config.boolean("tie_word_embeddings", false)),
+        rope_theta(::rope_theta(config)),
+        rope_scaling(::rope_scaling(config)),
+        max_position_embeddings(config.positive("max_position_embeddings")),
+        sliding_window(config.positive("sliding_window")),
+        layer_types(::layer_types(config, num_hidden_layers)) {
+    check_heads(num_attention_heads, num_key_value_heads, head_dim);
+  }
+
+  /// Every fourth layer looks at everything, unless `layer_types` says more.
+  bool is_sliding(int layer) const {
+    if (layer_types.empty()) return (layer + 1) % 4 != 0;
+    return layer_types[static_cast<size_t>(layer)] == "sliding_attention";
+  }
+};
+
+class Attention {
+ public:
+  Attention(const ModelArgs& args, Weights& weights, const std::string& path, const RoPE& rope)
+      : n_heads_(args.num_attention_heads),
+        n_kv_heads_(args.num_key_value_heads),
+        scale_(1.0f / std::sqrt(static_cast<float>(args.head_dim))),
+        q_proj_(
+            weights, path + ".q_proj", args.hidden_size, n_heads_ * args.head_dim,
+            args.attention_bias),
+        k_proj_(
+            weights, path + ".k_proj", args.hidden_size, n_kv_heads_ * args.head_dim,
+            args.attention_bias),
+        v_proj_(
+            weights, path + ".v_proj", args.hidden_size, n_kv_heads_ * args.head_dim,
+            args.attention_bias),
+        o_proj_(
+            weights, path + ".o_proj", n_heads_ * args.head_dim, args.hidden_size,
+            args.attention_bias),
+        q_norm_(weights, path + ".q_norm", n_heads_ * args.head_dim, args.rms_norm_eps),
+        k_norm_(weights, path + ".k_norm", n_kv_heads_ * args.head_dim, args.rms_norm_eps),
+        rope_(rope) {}
+
+  array operator()(const array& x, const Mask& mask, AttentionCache& cache) const {
+    array queries = split_heads(q_norm_(q_proj_(x)), mask.batch, n_heads_);
+    array keys = split_heads(k_norm_(k_proj_(x)), mask.batch, n_kv_heads_);
+    array values = split_heads(v_proj_(x), mask.batch, n_kv_heads_);
+
+    std::tie(queries, keys) = rope_(queries, keys, cache.offset());
+    std::tie(keys, values) = cache.update_and_fetch(keys, values);
+
+    const array output = scaled_dot_product_attention(queries, keys, values, scale_, mask);
+    return o_proj_(merge_heads(output));
+  }
+
+ private:
+  int n_heads_;
+  int n_kv_heads_;
+  float scale_;
+  Linear q_proj_, k_proj_, v_proj_, o_proj_;
+  RMSNorm q_norm_, k_norm_;
+  RoPE rope_;
+};
+
+class MLP {
+ public:
+  MLP(const ModelArgs& args, Weights& weights, const std::string& path)
+      : gate_proj_(weights, path + ".gate_proj", args.hidden_size, args.intermediate_size),
+        down_proj_(weights, path + ".down_proj", args.intermediate_size, args.hidden_size),
+        up_proj_(weights, path + ".up_proj", args.hidden_size, args.intermediate_size) {}
+
+  array operator()(const array& x) const { return down_proj_(swiglu(gate_proj_(x), up_proj_(x))); }
+
+ private:
+  Linear gate_proj_, down_proj_, up_proj_;
+};
+
+class TransformerBlock {
+ public:
+  TransformerBlock(
+      const ModelArgs& args, Weights& weights, const std::string& path, const RoPE& rope)
+      : self_attn_(args, weights, path + ".self_attn", rope),
+        mlp_(args, weights, path + ".mlp"),
+        post_attention_layernorm_(
+            weights, path + ".post_attention_layernorm", args.hidden_size, args.rms_norm_eps),
+        post_feedforward_layernorm_(
+            weights, path + ".post_feedforward_layernorm", args.hidden_size, args.rms_norm_eps) {}
+
+  array operator()(const array& x, const Mask& mask, AttentionCache& cache) const {
+    const array h = x + post_attention_layernorm_(self_attn_(x, mask, cache));
+    return h + post_feedforward_layernorm_(mlp_(h));
+  }
+
+ private:
+  Attention self_attn_;
+  MLP mlp_;
+  RMSNorm post_attention_layernorm_, post_feedforward_layernorm_;
+};
+
+class Olmo3 : public Model {
+ public:
+  Olmo3(const ModelArgs& args, Weights& weights)
+      : args_(args),
+        embed_tokens_(weights, "model.embed_tokens", args.vocab_size, args.hidden_size),
+        norm_(weights, "model.norm", args.hidden_size, args.rms_norm_eps) {
+    const RoPE local_rope(args.head_dim, args.rope_theta);
+    const RoPE global_rope(
+        args.head_dim, args.rope_theta, false, args.rope_scaling, args.max_position_embeddings);
+    for (int i = 0; i < args.num_hidden_layers; i++) {
+      const std::string path = "model.layers." + std::to_string(i);
+      layers_.emplace_back(args, weights, path, args.is_sliding(i) ? local_rope : global_rope);
+    }
+    if (!args.tie_word_embeddings) {
+      lm_head_.emplace(weights, "lm_head", args.hidden_size, args.vocab_size);
+    }
+  }
+
+  array operator()(const array& tokens, Cache& cache) const override {
+    array h = embed_tokens_(tokens);
+    const Masks masks(cache, tokens);
+    for (size_t i = 0; i < layers_.size(); i++) h = layers_[i](h, masks[i], cache.attention(i));
+    return norm_(h);
+  }
+
+  array logits(const array& hidden) const override {
+    return lm_head_ ? (*lm_head_)(hidden) : embed_tokens_.as_linear(hidden);
+  }
+
+  Cache make_cache() const override {
+    Cache cache;
+    for (int i = 0; i < args_.num_hidden_layers; i++) {
+      if (args_.is_sliding(i)) {
+        cache.add<RotatingKVCache>(args_.sliding_window);
+      } else {
+        cache.add<KVCache>();
+      }
+    }
+    return cache;
+  }
+
+  int vocab_size() const override { return args_.vocab_size; }
+
+ private:
+  ModelArgs args_;
+  Embedding embed_tokens_;
+  std::vector<TransformerBlock> layers_;
+  RMSNorm norm_;
+  std::optional<Linear> lm_head_;
+};
+
+}  // namespace
+
+std::unique_ptr<Model> make_olmo3(const Config& config, Weights& weights) {
+  const ModelArgs args(config);
+  weights.drop([&](const std::string& name) {
+    // Old checkpoints carry computed frequencies, tied ones at times a copy of the head.
+    return name.ends_with("rotary_emb.inv_freq") ||
+           (args.tie_word_embeddings && name.starts_with("lm_head."));
+  });
+  return std::make_unique<Olmo3>(args, weights);
+}
