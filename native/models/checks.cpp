@@ -37,6 +37,14 @@ void check_layers(const std::string& key, size_t values, int num_hidden_layers) 
   refuse("\"" + key + "\" must name each of \"num_hidden_layers\" layers");
 }
 
+void check_experts(int experts, int per_token) {
+  if (per_token > experts) {
+    refuse(
+        "\"num_experts_per_tok\" (" + std::to_string(per_token) + ") is more than the " +
+        std::to_string(experts) + " experts");
+  }
+}
+
 std::vector<std::string> layer_types(
     const Config& config, int num_hidden_layers, const std::vector<std::string>& allowed) {
   std::vector<std::string> types = config.texts("layer_types");
@@ -48,4 +56,10 @@ std::vector<std::string> layer_types(
     }
   }
   return types;
+}
+
+std::vector<std::string> required_layer_types(
+    const Config& config, int num_hidden_layers, const std::vector<std::string>& allowed) {
+  if (!config.has("layer_types")) refuse("\"layer_types\" is missing");
+  return layer_types(config, num_hidden_layers, allowed);
 }

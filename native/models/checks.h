@@ -14,8 +14,15 @@ void check_width(const std::string& key, int width);
 /// Refuses a list that does not hold one value for each layer ("bad_config").
 void check_layers(const std::string& key, size_t values, int num_hidden_layers);
 
+/// Refuses more experts for a token than there are ("bad_config").
+void check_experts(int experts, int per_token);
+
 /// `layer_types` of a config: one of the allowed kinds for each layer; empty where the config has
 /// none. Anything else is refused.
 std::vector<std::string> layer_types(
     const Config& config, int num_hidden_layers,
     const std::vector<std::string>& allowed = {"full_attention", "sliding_attention"});
+
+/// The same for a model that cannot do without.
+std::vector<std::string> required_layer_types(
+    const Config& config, int num_hidden_layers, const std::vector<std::string>& allowed);

@@ -24,6 +24,13 @@ const std::map<std::string, Maker> makers = {
     {"phi3", make_phi3},       {"qwen2", make_qwen2},
     {"qwen3", make_qwen3},     {"seed_oss", make_seed_oss},
     {"smollm3", make_smollm3},
+    {"gemma3_text", make_gemma3_text},
+    {"lfm2", make_lfm2},
+    {"lfm2_moe", make_lfm2_moe},
+    {"llama", make_llama},
+    {"mistral", make_llama},
+    {"qwen2", make_qwen2},
+    {"qwen3", make_qwen3},
 };
 
 }  // namespace

@@ -112,7 +112,7 @@ Mask RotatingKVCache::make_mask(int length) const {
   return {.mode = "array", .allowed = mx::logical_and(causal, mx::less(queries, keys + window))};
 }
 
-Masks::Masks(const Cache& cache, const array& tokens) {
+Masks::Masks(const Cache& cache, const array& tokens) : batch_(tokens.dim(0)) {
   std::vector<const AttentionCache*> made_for;
   for (size_t layer = 0; layer < cache.size(); layer++) {
     const auto* attention = dynamic_cast<const AttentionCache*>(&cache[layer]);
@@ -124,6 +124,6 @@ Masks::Masks(const Cache& cache, const array& tokens) {
     if (!attention || alike != made_for.end()) continue;
     made_for.push_back(attention);
     masks_.push_back(attention->make_mask(tokens.dim(1)));
-    masks_.back().batch = tokens.dim(0);
+    masks_.back().batch = batch_;
   }
 }

@@ -120,10 +120,13 @@ class Masks {
   /// For tokens (B, L) that are about to be appended.
   Masks(const Cache& cache, const mx::array& tokens);
 
+  /// Rows of the batch.
+  int batch() const { return batch_; }
   /// The mask of an attention layer.
   const Mask& operator[](size_t layer) const { return masks_[by_layer_[layer]]; }
 
  private:
+  int batch_;
   std::vector<Mask> masks_;
   std::vector<size_t> by_layer_;  // place in `masks_`
 };

@@ -92,6 +92,11 @@ array SwitchMLP::operator()(const array& x, const array& indices) const {
   });
 }
 
+array top_k(const array& scores, int k) {
+  const int experts = scores.dim(-1);
+  return mx::slice(mx::argpartition(scores, -k, -1), -1, experts - k, experts);
+}
+
 array weighted_sum(const array& experts, const array& scores) {
   return mx::squeeze(mx::sum(experts * mx::expand_dims(scores, -1), -2), -2);
 }

@@ -59,6 +59,9 @@ class SwitchMLP {
   std::function<mx::array(const mx::array&)> activation_;
 };
 
+/// Where the k largest numbers of each row are, in no order: (n, experts) → (n, k)
+mx::array top_k(const mx::array& scores, int k);
+
 /// The experts of a token, weighted: (n, k, D) and scores (n, k) → (n, D)
 mx::array weighted_sum(const mx::array& experts, const mx::array& scores);
 
