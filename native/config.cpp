@@ -116,6 +116,20 @@ std::vector<float> Config::numbers(const std::string& key) const {
   return result;
 }
 
+std::vector<float> Config::limits(const std::string& key) const {
+  std::vector<float> result;
+  if (!has(key)) return result;
+  const char* expected = "a list of numbers";
+  for (const Config& entry : *get<std::shared_ptr<const List>>(key, expected)) {
+    const double* value = std::get_if<double>(&entry.value_);
+    const bool is_infinite = value ? *value == std::numeric_limits<double>::infinity()
+                                   : entry["__float__"].value_ == Value(std::string("Infinity"));
+    if (!value && !is_infinite) refuse(key, std::string("must be ") + expected);
+    result.push_back(is_infinite ? std::numeric_limits<float>::infinity() : to_float(key, *value));
+  }
+  return result;
+}
+
 std::vector<int> Config::counts(const std::string& key) const {
   std::vector<int> result;
   for (double value : list_of<double>(key, "a list of numbers")) {

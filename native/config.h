@@ -45,6 +45,9 @@ class Config {
   /// Lists; empty when the key is absent.
   std::vector<std::string> texts(const std::string& key) const;
   std::vector<float> numbers(const std::string& key) const;
+  /// Numbers that may be infinite: Infinity, or {"__float__": "Infinity"} as transformers 5 writes
+  /// it.
+  std::vector<float> limits(const std::string& key) const;
   /// Whole numbers from 0 to 2^31 − 1.
   std::vector<int> counts(const std::string& key) const;
   std::vector<bool> booleans(const std::string& key) const;

@@ -28,6 +28,7 @@ const std::map<std::string, Maker> makers = {
     {"lfm2", make_lfm2},
     {"lfm2_moe", make_lfm2_moe},
     {"llama", make_llama},
+    {"mamba2", make_mamba2},
     {"mistral", make_llama},
     {"qwen2", make_qwen2},
     {"qwen3", make_qwen3},

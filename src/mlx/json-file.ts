@@ -10,6 +10,13 @@ export type FileProblem = "bad_adapter" | "bad_config" | "bad_template" | "bad_t
 /** Far more than any of these files has; a bigger one would only fill the memory. */
 const LARGEST_FILE = 256 * 1024 * 1024;
 
+const STRING_OR_WORD = /"[^"\\]*(?:\\.[^"\\]*)*"|-?Infinity|NaN/g;
+const PLAIN = new Map([
+  ["Infinity", "1e999"],
+  ["-Infinity", "-1e999"],
+  ["NaN", "null"],
+]);
+
 const REPAIR = "Repair the file, download the model again, or choose another one.";
 
 /** The object in a JSON file; undefined where there is no such file. */
@@ -18,12 +25,23 @@ export async function readJsonObject(file: string, code: FileProblem): Promise<J
   if (text === undefined) return undefined;
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parse(text);
   } catch (error) {
     throw badFile(code, `${file} is not JSON: ${(error as Error).message}.`, REPAIR, error);
   }
   if (!isObject(value)) throw badFile(code, `${file} is not a JSON object.`, REPAIR);
   return value;
+}
+
+/** Python writes numbers that JSON does not have: Mamba's `time_step_limit` ends in Infinity. */
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    const plain = text.replace(STRING_OR_WORD, (found) => PLAIN.get(found) ?? found);
+    if (plain === text) throw error;
+    return JSON.parse(plain);
+  }
 }
 
 /** The text of a file of at most so many bytes; undefined where there is no such file. */

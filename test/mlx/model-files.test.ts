@@ -349,6 +349,16 @@ describe("readModelFiles", () => {
     expect(error.hint).toBeTruthy();
   });
 
+  test("numbers that only Python writes are read, and words in strings left alone", async () => {
+    const config = '{"model_type":"a \\"NaN\\"","limit":[0.0, Infinity, -Infinity],"none":NaN}';
+    const folder = await makeModel(join(home, "tiny"), { "config.json": config });
+    expect((await readModelFiles(folder)).config).toEqual({
+      model_type: 'a "NaN"',
+      limit: [0, Infinity, -Infinity],
+      none: null,
+    });
+  });
+
   test("a generation_config.json that is not JSON is refused", async () => {
     const folder = await makeModel(join(home, "tiny"), { "generation_config.json": "x" });
     expect((await refusal(readModelFiles(folder))).message).toContain(
