@@ -10,6 +10,7 @@ std::unique_ptr<Model> make_gemma2(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_gemma3_text(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_glm4(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_granite(const Config& config, Weights& weights);
+std::unique_ptr<Model> make_granitemoehybrid(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_lfm2(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_lfm2_moe(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_llama(const Config& config, Weights& weights);

@@ -25,6 +25,7 @@ const std::map<std::string, Maker> makers = {
     {"qwen3", make_qwen3},     {"seed_oss", make_seed_oss},
     {"smollm3", make_smollm3},
     {"gemma3_text", make_gemma3_text},
+    {"granitemoehybrid", make_granitemoehybrid},
     {"lfm2", make_lfm2},
     {"lfm2_moe", make_lfm2_moe},
     {"llama", make_llama},
