@@ -231,16 +231,19 @@ struct Quantized {
   array weight, scales, biases;
 };
 Quantized quantize(const array& w, int group_size, int bits, const std::string& mode);
-/// Rows of x times the matrix of b (n, in, out) that an index names.
-inline array gather_mm(const array& x, const array& b, const array& indices, bool sorted) {
-  return detail::record(mlx_gather_mm, x.get(), b.get(), mlx_array{nullptr}, indices.get(), sorted);
+/// The rows of x that one index names times the matrix of b (n, in, out) that the other names, a
+/// product for each pair of them. Empty indices of rows count through x.
+inline array gather_mm(
+    const array& x, const array& b, const array& row_indices, const array& indices, bool sorted) {
+  return detail::record(mlx_gather_mm, x.get(), b.get(), row_indices.get(), indices.get(), sorted);
 }
-/// Rows of x times the transposed quantized matrix of w (n, out, in) that an index names.
+/// The same with transposed quantized matrices of w (n, out, in).
 inline array gather_qmm(
-    const array& x, const array& w, const array& scales, const array& biases, const array& indices,
-    int group_size, int bits, const std::string& mode, bool sorted) {
+    const array& x, const array& w, const array& scales, const array& biases,
+    const array& row_indices, const array& indices, int group_size, int bits,
+    const std::string& mode, bool sorted) {
   return detail::record(
-      mlx_gather_qmm, x.get(), w.get(), scales.get(), biases.get(), mlx_array{nullptr},
+      mlx_gather_qmm, x.get(), w.get(), scales.get(), biases.get(), row_indices.get(),
       indices.get(), /* transpose */ true, detail::some(group_size), detail::some(bits),
       mode.c_str(), sorted);
 }

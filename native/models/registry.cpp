@@ -33,6 +33,7 @@ const std::map<std::string, Maker> makers = {
     {"mistral", make_llama},
     {"qwen2", make_qwen2},
     {"qwen3", make_qwen3},
+    {"qwen3_moe", make_qwen3_moe},
 };
 
 }  // namespace

@@ -9,6 +9,26 @@
 
 /// Mixture of experts: the matrices of all experts in one stack, of which each token uses a few.
 
+/// Which expert multiplies which row: one product for each index.
+struct Routes {
+  mx::array experts;    // (…) indices
+  mx::array rows;       // (…) rows of x; empty where the axes of x and `experts` tell, broadcast
+  bool sorted = false;  // ascending experts, which is quicker for many rows
+};
+
+/// The routes of a single token, whose rows are the same at every call and made at the first one.
+class TokenRoutes {
+ public:
+  /// Each expert, given as indices (1, k), multiplies the same row.
+  Routes same_row(const mx::array& indices) const;
+  /// Each expert multiplies its own row of (1, k, 1, D).
+  Routes own_row(const mx::array& indices) const;
+
+ private:
+  mutable mx::array zeros_;    // (1, k)
+  mutable mx::array numbers_;  // (1, k) 0, 1, …
+};
+
 /// y = x @ weight[expert]ᵀ + bias[expert]
 class SwitchLinear {
  public:
@@ -16,13 +36,15 @@ class SwitchLinear {
       Weights& weights, const std::string& path, int in_dims, int out_dims, int num_experts,
       bool has_bias = false);
 
-  /// x (n, 1 or k, 1, in) with expert indices (n, k), or rows (m, 1, in) with indices (m) → one
-  /// row per index. `sorted` promises ascending indices, which is quicker for many rows.
-  mx::array operator()(const mx::array& x, const mx::array& indices, bool sorted) const;
+  /// Rows (…, 1, in) → (…, 1, out), a row for each route.
+  mx::array operator()(const mx::array& x, const Routes& routes) const;
 
  private:
+  /// What an adapter adds.
+  mx::array update(const mx::array& x, const Routes& routes) const;
+
   Matrix matrix_;
-  mx::array bias_;                   // (experts, out), empty without bias
+  mx::array bias_;                   // (experts, 1, out), empty without bias
   std::optional<LowRank> low_rank_;  // of an adapter: a (experts, r, in), b (experts, out, r)
 };
 
@@ -42,6 +64,7 @@ class SwitchGLU {
  private:
   SwitchLinear gate_proj_, up_proj_, down_proj_;
   GatedActivation activation_;
+  TokenRoutes token_routes_;
 };
 
 /// Experts without a gate: fc2(activation(fc1(x))).
@@ -57,6 +80,7 @@ class SwitchMLP {
  private:
   SwitchLinear fc1_, fc2_;
   std::function<mx::array(const mx::array&)> activation_;
+  TokenRoutes token_routes_;
 };
 
 /// Where the k largest numbers of each row are, in no order: (n, experts) → (n, k)

@@ -1,0 +1,230 @@
+// Qwen 3, mixture of experts: https://arxiv.org/abs/2505.09388
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+#include <tuple>
+#include <variant>
+
+#include "mlx/ops.h"
+#include "models/checks.h"
+#include "models/models.h"
+#include "nn/activations.h"
+#include "nn/attention.h"
+#include "nn/linear.h"
+#include "nn/norm.h"
+#include "nn/rope.h"
+#include "nn/switch_layers.h"
+
+namespace {
+
+using mx::array;
+
+struct ModelArgs {
+  int hidden_size;
+  int num_hidden_layers;
+  int intermediate_size;
+  int num_attention_heads;
+  int num_key_value_heads;
+  int head_dim;
+  int num_experts;
+  int num_experts_per_tok;
+  int moe_intermediate_size;
+  int decoder_sparse_step;
+  std::vector<int> mlp_only_layers;
+  bool norm_topk_prob;
+  int vocab_size;
+  float rms_norm_eps;
+  bool tie_word_embeddings;
+  float rope_theta;
+  Config rope_scaling;
+
+  explicit ModelArgs(const Config& config)
+      : hidden_size(config.positive("hidden_size")),
+        num_hidden_layers(config.positive("num_hidden_layers")),
+        intermediate_size(config.positive("intermediate_size")),
+        num_attention_heads(config.positive("num_attention_heads")),
+        num_key_value_heads(config.positive("num_key_value_heads")),
+        head_dim(config.positive("head_dim")),
+        num_experts(config.positive("num_experts")),
+        num_experts_per_tok(config.positive("num_experts_per_tok")),
+        moe_intermediate_size(config.positive("moe_intermediate_size")),
+        decoder_sparse_step(config.positive("decoder_sparse_step", 1)),
+        mlp_only_layers(config.counts("mlp_only_layers")),
+        norm_topk_prob(config.boolean("norm_topk_prob", false)),
+        vocab_size(config.positive("vocab_size")),
+        rms_norm_eps(config.positive_number("rms_norm_eps")),
+        tie_word_embeddings(config.boolean("tie_word_embeddings", false)),
+        rope_theta(::rope_theta(config, 1000000.0f)),
+        rope_scaling(::rope_scaling(config)) {
+    check_heads(num_attention_heads, num_key_value_heads, head_dim);
+    check_experts(num_experts, num_experts_per_tok);
+  }
+
+  bool is_sparse(int layer) const {
+    return std::ranges::find(mlp_only_layers, layer) == mlp_only_layers.end() &&
+           (layer + 1) % decoder_sparse_step == 0;
+  }
+};
+
+class Attention {
+ public:
+  Attention(const ModelArgs& args, Weights& weights, const std::string& path, const RoPE& rope)
+      : n_heads_(args.num_attention_heads),
+        n_kv_heads_(args.num_key_value_heads),
+        scale_(1.0f / std::sqrt(static_cast<float>(args.head_dim))),
+        q_proj_(weights, path + ".q_proj", args.hidden_size, n_heads_ * args.head_dim),
+        k_proj_(weights, path + ".k_proj", args.hidden_size, n_kv_heads_ * args.head_dim),
+        v_proj_(weights, path + ".v_proj", args.hidden_size, n_kv_heads_ * args.head_dim),
+        o_proj_(weights, path + ".o_proj", n_heads_ * args.head_dim, args.hidden_size),
+        q_norm_(weights, path + ".q_norm", args.head_dim, args.rms_norm_eps),
+        k_norm_(weights, path + ".k_norm", args.head_dim, args.rms_norm_eps),
+        rope_(rope) {}
+
+  array operator()(const array& x, const Mask& mask, AttentionCache& cache) const {
+    array queries = split_heads(q_proj_(x), mask.batch, n_heads_);
+    array keys = split_heads(k_proj_(x), mask.batch, n_kv_heads_);
+    array values = split_heads(v_proj_(x), mask.batch, n_kv_heads_);
+
+    std::tie(queries, keys) = rope_(q_norm_(queries), k_norm_(keys), cache.offset());
+    std::tie(keys, values) = cache.update_and_fetch(keys, values);
+
+    const array output = scaled_dot_product_attention(queries, keys, values, scale_, mask);
+    return o_proj_(merge_heads(output));
+  }
+
+ private:
+  int n_heads_;
+  int n_kv_heads_;
+  float scale_;
+  Linear q_proj_, k_proj_, v_proj_, o_proj_;
+  RMSNorm q_norm_, k_norm_;
+  RoPE rope_;
+};
+
+class MLP {
+ public:
+  MLP(const ModelArgs& args, Weights& weights, const std::string& path)
+      : gate_proj_(weights, path + ".gate_proj", args.hidden_size, args.intermediate_size),
+        down_proj_(weights, path + ".down_proj", args.intermediate_size, args.hidden_size),
+        up_proj_(weights, path + ".up_proj", args.hidden_size, args.intermediate_size) {}
+
+  array operator()(const array& x) const { return down_proj_(swiglu(gate_proj_(x), up_proj_(x))); }
+
+ private:
+  Linear gate_proj_, down_proj_, up_proj_;
+};
+
+class SparseMoeBlock {
+ public:
+  SparseMoeBlock(const ModelArgs& args, Weights& weights, const std::string& path)
+      : top_k_(args.num_experts_per_tok),
+        norm_topk_prob_(args.norm_topk_prob),
+        gate_(weights, path + ".gate", args.hidden_size, args.num_experts),
+        switch_mlp_(
+            weights, path + ".switch_mlp", args.hidden_size, args.moe_intermediate_size,
+            args.num_experts) {}
+
+  array operator()(const array& x) const {
+    const array gates = mx::softmax(gate_(x), -1, /* precise */ true);  // (n, experts)
+    const array indices = top_k(gates, top_k_);                         // (n, k)
+    array scores = mx::take_along_axis(gates, indices, -1);
+    if (norm_topk_prob_) scores = scores / mx::sum(scores, -1);
+    return weighted_sum(switch_mlp_(x, indices), scores);
+  }
+
+ private:
+  int top_k_;
+  bool norm_topk_prob_;
+  Linear gate_;
+  SwitchGLU switch_mlp_;
+};
+
+class TransformerBlock {
+ public:
+  TransformerBlock(
+      const ModelArgs& args, Weights& weights, const std::string& path, int layer, const RoPE& rope)
+      : self_attn_(args, weights, path + ".self_attn", rope),
+        mlp_(make_mlp(args, weights, path + ".mlp", layer)),
+        input_layernorm_(weights, path + ".input_layernorm", args.hidden_size, args.rms_norm_eps),
+        post_attention_layernorm_(
+            weights, path + ".post_attention_layernorm", args.hidden_size, args.rms_norm_eps) {}
+
+  array operator()(const array& x, const Mask& mask, AttentionCache& cache) const {
+    const array h = x + self_attn_(input_layernorm_(x), mask, cache);
+    const array fed = post_attention_layernorm_(h);
+    return h + std::visit([&](const auto& mlp) { return mlp(fed); }, mlp_);
+  }
+
+ private:
+  using AnyMLP = std::variant<MLP, SparseMoeBlock>;
+
+  static AnyMLP make_mlp(
+      const ModelArgs& args, Weights& weights, const std::string& path, int layer) {
+    if (args.is_sparse(layer)) return SparseMoeBlock(args, weights, path);
+    return MLP(args, weights, path);
+  }
+
+  Attention self_attn_;
+  AnyMLP mlp_;
+  RMSNorm input_layernorm_, post_attention_layernorm_;
+};
+
+class Qwen3Moe : public Model {
+ public:
+  Qwen3Moe(const ModelArgs& args, Weights& weights)
+      : args_(args),
+        embed_tokens_(weights, "model.embed_tokens", args.vocab_size, args.hidden_size),
+        norm_(weights, "model.norm", args.hidden_size, args.rms_norm_eps) {
+    const RoPE rope(args.head_dim, args.rope_theta, false, args.rope_scaling);
+    for (int i = 0; i < args.num_hidden_layers; i++) {
+      layers_.emplace_back(args, weights, "model.layers." + std::to_string(i), i, rope);
+    }
+    if (!args.tie_word_embeddings) {
+      lm_head_.emplace(weights, "lm_head", args.hidden_size, args.vocab_size);
+    }
+  }
+
+  array operator()(const array& tokens, Cache& cache) const override {
+    array h = embed_tokens_(tokens);
+    const Masks masks(cache, tokens);
+    for (size_t i = 0; i < layers_.size(); i++) h = layers_[i](h, masks[i], cache.attention(i));
+    return norm_(h);
+  }
+
+  array logits(const array& hidden) const override {
+    return lm_head_ ? (*lm_head_)(hidden) : embed_tokens_.as_linear(hidden);
+  }
+
+  Cache make_cache() const override {
+    Cache cache;
+    for (size_t i = 0; i < layers_.size(); i++) cache.add<KVCache>();
+    return cache;
+  }
+
+  int vocab_size() const override { return args_.vocab_size; }
+
+ private:
+  ModelArgs args_;
+  Embedding embed_tokens_;
+  std::vector<TransformerBlock> layers_;
+  RMSNorm norm_;
+  std::optional<Linear> lm_head_;
+};
+
+}  // namespace
+
+std::unique_ptr<Model> make_qwen3_moe(const Config& config, Weights& weights) {
+  const ModelArgs args(config);
+  weights.drop([&](const std::string& name) {
+    return args.tie_word_embeddings && name.starts_with("lm_head.");
+  });
+  weights.keep_8_bits({"mlp.gate"});
+  for (int i = 0; i < args.num_hidden_layers; i++) {
+    const std::string mlp = "model.layers." + std::to_string(i) + ".mlp";
+    for (const char* part : {"gate_proj", "up_proj", "down_proj"}) {
+      stack_experts(weights, mlp, part, part, args.num_experts);
+    }
+  }
+  return std::make_unique<Qwen3Moe>(args, weights);
+}
