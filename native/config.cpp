@@ -60,6 +60,12 @@ int Config::positive(const std::string& key, int fallback) const {
   return has(key) ? positive(key) : fallback;
 }
 
+int Config::positive_or_off(const std::string& key, int fallback) const {
+  const bool is_off =
+      is_object() && std::get<std::shared_ptr<const Object>>(value_)->contains(key) && !has(key);
+  return is_off ? 0 : positive(key, fallback);
+}
+
 int Config::count(const std::string& key, int fallback) const {
   return has(key) ? to_whole(key, get<double>(key, "a number"), 0) : fallback;
 }

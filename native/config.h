@@ -32,6 +32,8 @@ class Config {
   /// A size: a whole number from 1 to 2^31 − 1.
   int positive(const std::string& key) const;
   int positive(const std::string& key, int fallback) const;
+  /// A size that null turns off: it is 0 then.
+  int positive_or_off(const std::string& key, int fallback) const;
   /// A count: a whole number from 0 to 2^31 − 1.
   int count(const std::string& key, int fallback) const;
   float number(const std::string& key) const;

@@ -1,6 +1,8 @@
 #include "weights.h"
 
 #include <algorithm>
+#include <charconv>
+#include <system_error>
 #include <utility>
 
 #include "engine_error.h"
@@ -19,6 +21,13 @@ std::string to_text(const mx::Shape& shape) {
     text += (i ? ", " : "") + std::to_string(shape[i]);
   }
   return text + ")";
+}
+
+void check_shape(const std::string& place, const mx::array& value, const mx::Shape& shape) {
+  if (value.shape() == shape) return;
+  throw EngineError(
+      "tensor_shape", place + " has shape " + to_text(value.shape()) +
+                          ", but config.json asks for " + to_text(shape));
 }
 
 std::string join(const std::vector<std::string>& names) {
@@ -79,11 +88,7 @@ mx::array Weights::take(
   }
   const auto& [value, file] = node.mapped();
   const std::string place = *file + ": tensor " + path_ + name;
-  if (value.shape() != shape) {
-    throw EngineError(
-        "tensor_shape", place + " has shape " + to_text(value.shape()) +
-                            ", but config.json asks for " + to_text(shape));
-  }
+  check_shape(place, value, shape);
   if (!accepts(value.dtype())) throw EngineError("tensor_shape", place + " must hold " + kind);
   taken_.emplace(path_ + name, value);
   return value;
@@ -129,6 +134,16 @@ void Weights::adopt_foreign(const Config& config) {
   }
 }
 
+void Weights::drop_layers(const std::string& prefix, int first) {
+  drop([&](const std::string& name) {
+    if (!name.starts_with(prefix)) return false;
+    int layer = 0;
+    const auto [end, error] =
+        std::from_chars(name.data() + prefix.size(), name.data() + name.size(), layer);
+    return error == std::errc() && *end == '.' && layer >= first;
+  });
+}
+
 void Weights::note_missing(const std::string& name) {
   missing_.push_back(path_ + name);
   if (missing_.size() >= most_missing) finish();
@@ -164,6 +179,15 @@ mx::array Weights::extract(const std::string& name) {
     return {};
   }
   return std::move(node.mapped().value);
+}
+
+mx::array Weights::extract(const std::string& name, const mx::Shape& shape) {
+  const auto found = tensors_.find(path_ + name);
+  if (found != tensors_.end()) {
+    const auto& [value, file] = found->second;
+    check_shape(*file + ": tensor " + path_ + name, value, shape);
+  }
+  return extract(name);
 }
 
 void Weights::put(const std::string& name, mx::array value) {

@@ -46,12 +46,17 @@ class Weights {
 
   /// Drops the tensors that the predicate picks: known leftovers, and what the model ignores.
   void drop(const std::function<bool(const std::string& name)>& unwanted);
+  /// Drops layers that config.json does not count, `prefix` and a number from `first` on: they
+  /// guess several tokens at once.
+  void drop_layers(const std::string& prefix, int first);
   /// Gives every tensor the name that the function makes of its own. Two of one name are refused.
   void rename(const std::function<std::string(const std::string& name)>& new_name);
   /// The names of all tensors that nobody took yet, in order.
   std::vector<std::string> names() const;
   /// Takes a tensor out to make others of it. A missing one is noted, and the result is empty.
   mx::array extract(const std::string& name);
+  /// The same for a tensor of exactly this shape.
+  mx::array extract(const std::string& name, const mx::Shape& shape);
   /// Adds a tensor that was made of others.
   void put(const std::string& name, mx::array value);
 

@@ -100,6 +100,8 @@ def write_checkpoint(folder, variant, seed, equal):
                 del quantization[path]
         for path in variant.get("dense", []):
             config["quantization"][path] = False
+        weights = dict(tree_flatten(model.parameters()))
+    if "quantize" in variant and "stored" not in variant:
         save_model(folder, model)
         (folder / "model.safetensors.index.json").unlink()
     else:

@@ -196,6 +196,10 @@ inline array logsumexp(const array& a, int axis) {
 inline array softmax(const array& a, int axis, bool precise = false) {
   return detail::record(mlx_softmax_axis, a.get(), axis, precise);
 }
+/// The k largest numbers, in no order.
+inline array topk(const array& a, int k, int axis) {
+  return detail::record(mlx_topk_axis, a.get(), k, axis);
+}
 inline array sort(const array& a, int axis) { return detail::record(mlx_sort_axis, a.get(), axis); }
 inline array mean(const array& a, int axis) {
   return detail::record(mlx_mean_axis, a.get(), axis, true);
@@ -219,11 +223,12 @@ inline array matmul(const array& a, const array& b) {
 inline array addmm(const array& c, const array& a, const array& b, float alpha = 1.0f) {
   return detail::record(mlx_addmm, c.get(), a.get(), b.get(), alpha, 1.0f);
 }
+/// x times the quantized matrix of w (out, in), transposed unless told otherwise.
 inline array quantized_matmul(
     const array& x, const array& w, const array& scales, const array& biases, int group_size,
-    int bits, const std::string& mode) {
+    int bits, const std::string& mode, bool transpose = true) {
   return detail::record(
-      mlx_quantized_matmul, x.get(), w.get(), scales.get(), biases.get(), /* transpose */ true,
+      mlx_quantized_matmul, x.get(), w.get(), scales.get(), biases.get(), transpose,
       detail::some(group_size), detail::some(bits), mode.c_str());
 }
 /// Packed weights and scales, and biases where the mode has some, of (…, in).

@@ -45,6 +45,18 @@ void check_experts(int experts, int per_token) {
   }
 }
 
+int checked_product(int a, int b) {
+  if (int64_t{a} * b > most_width) {
+    refuse("layers of " + std::to_string(a) + " · " + std::to_string(b) + " numbers are too wide");
+  }
+  return a * b;
+}
+
+void check_only(const Config& config, const std::string& key, const std::string& known) {
+  const std::string value = config.text(key, known);
+  if (value != known) refuse("\"" + key + "\" is \"" + value + "\", not \"" + known + "\"");
+}
+
 std::vector<std::string> layer_types(
     const Config& config, int num_hidden_layers, const std::vector<std::string>& allowed) {
   std::vector<std::string> types = config.texts("layer_types");

@@ -17,6 +17,12 @@ void check_layers(const std::string& key, size_t values, int num_hidden_layers);
 /// Refuses more experts for a token than there are ("bad_config").
 void check_experts(int experts, int per_token);
 
+/// a · b, refused where no layer can be so wide ("bad_config").
+int checked_product(int a, int b);
+
+/// Refuses any other value of a key than the one that the model can do ("bad_config").
+void check_only(const Config& config, const std::string& key, const std::string& known);
+
 /// `layer_types` of a config: one of the allowed kinds for each layer; empty where the config has
 /// none. Anything else is refused.
 std::vector<std::string> layer_types(
