@@ -248,8 +248,8 @@ std::unique_ptr<Model> make_deepseek_v3(const Config& config, Weights& weights) 
   weights.keep_dtype({"e_score_correction_bias"});
   for (int i = 0; i < args.num_hidden_layers; i++) {
     const std::string path = "model.layers." + std::to_string(i);
-    if (!weights.has(path + ".input_layernorm.weight"))
-      break;  // the model will say what is missing
+    // The model will say what is missing.
+    if (!weights.has(path + ".input_layernorm.weight")) break;
     split_kv_b_proj(weights, path + ".self_attn", args.dims);
     if (!args.has_experts(i)) continue;
     for (const char* name : {"gate_proj", "up_proj", "down_proj"}) {

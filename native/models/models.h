@@ -3,12 +3,17 @@
 #include "models/model.h"
 
 /// One maker per architecture file. `weights` gives every tensor that the model needs, or notes it.
-std::unique_ptr<Model> make_gemma3(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_cohere2(const Config& config, Weights& weights);
+std::unique_ptr<Model> make_deepseek_v2(const Config& config, Weights& weights);
+std::unique_ptr<Model> make_deepseek_v3(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_exaone4(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_gemma2(const Config& config, Weights& weights);
+std::unique_ptr<Model> make_gemma3(const Config& config, Weights& weights);
+std::unique_ptr<Model> make_gemma3_text(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_gemma3_text(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_glm4(const Config& config, Weights& weights);
+std::unique_ptr<Model> make_glm4_moe(const Config& config, Weights& weights);
+std::unique_ptr<Model> make_glm4_moe_lite(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_granite(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_granitemoehybrid(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_lfm2(const Config& config, Weights& weights);

@@ -44,6 +44,13 @@ DEEPSEEK_V3 = {
     "rope_scaling": YARN,
     "attention_bias": False,
 }
+DEEPSEEK_V2 = {
+    **DEEPSEEK_V3,
+    "model_type": "deepseek_v2",
+    "architectures": ["DeepseekV2ForCausalLM"],
+    "scoring_func": "softmax",
+    "norm_topk_prob": False,
+}
 # Widths that groups of 32 divide.
 WIDE = {
     **DEEPSEEK_V3,
@@ -155,6 +162,28 @@ def soft_attention(random, name, shape):
 
 
 VARIANTS = {
+    "deepseek_v2": {
+        "config": {**DEEPSEEK_V2, "topk_method": "group_limited_greedy"},
+        "stored": unstack_experts,
+        "matters": [
+            {"rope_theta": 500.0},
+            {"rope_scaling": {**YARN, "mscale": 0.5}},
+            {"rope_scaling": {**YARN, "mscale_all_dim": 1.0}},
+            {"topk_method": "greedy"},
+            {"topk_group": 3},
+            {"num_experts_per_tok": 2},
+            {"routed_scaling_factor": 1.0},
+        ],
+    },
+    "deepseek_v2-quantized": {
+        "config": {
+            **WIDE,
+            "model_type": "deepseek_v2",
+            "topk_method": "greedy",
+            "attention_bias": True,
+        },
+        "quantize": {"bits": 4, "group_size": 32},
+    },
     "deepseek_v3": {
         "config": DEEPSEEK_V3,
         "matters": [
