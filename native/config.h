@@ -57,6 +57,7 @@ class Config {
   bool is_null() const { return std::holds_alternative<std::monostate>(value_); }
   /// Whether this is the value `false`.
   bool is_false() const { return value_ == Value(false); }
+  bool is_text() const { return std::holds_alternative<std::string>(value_); }
   bool is_object() const { return std::holds_alternative<std::shared_ptr<const Object>>(value_); }
 
  private:

@@ -44,6 +44,7 @@ const std::map<std::string, Maker> makers = {
     {"llama", make_llama},
     {"mamba2", make_mamba2},
     {"mistral", make_llama},
+    {"nemotron_h", make_nemotron_h},
     {"qwen2", make_qwen2},
     {"qwen3", make_qwen3},
     {"qwen3_moe", make_qwen3_moe},
