@@ -72,6 +72,7 @@ std::vector<std::string> layer_types(
 
 std::vector<std::string> required_layer_types(
     const Config& config, int num_hidden_layers, const std::vector<std::string>& allowed) {
-  if (!config.has("layer_types")) refuse("\"layer_types\" is missing");
-  return layer_types(config, num_hidden_layers, allowed);
+  std::vector<std::string> types = layer_types(config, num_hidden_layers, allowed);
+  if (types.empty()) refuse("\"layer_types\" is missing");
+  return types;
 }

@@ -289,7 +289,9 @@ void split_input_linear(Weights& weights, const std::string& from, const std::st
   const int hidden = both.dim(-2) / 2;
   weights.put(to + ".gate_proj.weight", mx::contiguous(mx::slice(both, -2, 0, hidden)));
   weights.put(to + ".up_proj.weight", mx::contiguous(mx::slice(both, -2, hidden, 2 * hidden)));
-  weights.put(to + ".down_proj.weight", weights.extract(from + ".output_linear.weight"));
+  if (const array down = weights.extract(from + ".output_linear.weight")) {
+    weights.put(to + ".down_proj.weight", down);
+  }
 }
 
 }  // namespace
