@@ -37,6 +37,19 @@ void check_layers(const std::string& key, size_t values, int num_hidden_layers) 
   refuse("\"" + key + "\" must name each of \"num_hidden_layers\" layers");
 }
 
+void check_linear_heads(int key_heads, int key_head_dim, int value_heads, int value_head_dim) {
+  if (value_heads % key_heads != 0) {
+    refuse(
+        "\"linear_num_value_heads\" (" + std::to_string(value_heads) +
+        ") is no multiple of \"linear_num_key_heads\" (" + std::to_string(key_heads) + ")");
+  }
+  if (int64_t{key_heads} * key_head_dim > most_width ||
+      int64_t{value_heads} * value_head_dim > most_width ||
+      int64_t{key_head_dim} * value_head_dim > most_width) {
+    refuse("the heads of linear attention are too large");
+  }
+}
+
 void check_experts(int experts, int per_token) {
   if (per_token > experts) {
     refuse(

@@ -14,6 +14,9 @@ void check_width(const std::string& key, int width);
 /// Refuses a list that does not hold one value for each layer ("bad_config").
 void check_layers(const std::string& key, size_t values, int num_hidden_layers);
 
+/// Refuses head counts that no gated delta net can be built from ("bad_config").
+void check_linear_heads(int key_heads, int key_head_dim, int value_heads, int value_head_dim);
+
 /// Refuses more experts for a token than there are ("bad_config").
 void check_experts(int experts, int per_token);
 

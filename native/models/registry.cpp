@@ -49,6 +49,9 @@ const std::map<std::string, Maker> makers = {
     {"qwen3", make_qwen3},
     {"qwen3_moe", make_qwen3_moe},
     {"solar_open", make_glm4_moe},
+    {"qwen3_5", make_qwen3_5},
+    {"qwen3_5_moe", make_qwen3_5},
+    {"qwen3_next", make_qwen3_next},
 };
 
 }  // namespace

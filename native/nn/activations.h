@@ -6,6 +6,10 @@ inline mx::array silu(const mx::array& x) { return x * mx::sigmoid(x); }
 
 /// silu(gate) · x
 inline mx::array swiglu(const mx::array& gate, const mx::array& x) { return silu(gate) * x; }
+/// The same in float32, whatever the types of both.
+inline mx::array precise_swiglu(const mx::array& gate, const mx::array& x) {
+  return swiglu(mx::astype(gate, mx::float32), mx::astype(x, mx::float32));
+}
 
 /// The same where one array holds gate and x behind one another: (n, 2 · D) → (n, D)
 inline mx::array fused_swiglu(const mx::array& gate_and_x) {
