@@ -80,7 +80,8 @@ array gated_delta_update(
 DecayGate::DecayGate(Weights& weights, const std::string& path, int heads)
     : rate_(weights.take(path + ".A_log", {heads})),
       dt_bias_(weights.take(path + ".dt_bias", {heads})) {
-  if (rate_) rate_ = -mx::exp(mx::astype(rate_, mx::float32));
+  if (rate_) rate_ = mx::expand_dims(-mx::exp(mx::astype(rate_, mx::float32)), 0);
+  if (dt_bias_) dt_bias_ = mx::expand_dims(dt_bias_, 0);
 }
 
 array DecayGate::operator()(const array& a) const {

@@ -32,6 +32,6 @@ class DecayGate {
   mx::array operator()(const mx::array& a) const;
 
  private:
-  mx::array rate_;     // −exp(A_log)
-  mx::array dt_bias_;  // (heads)
+  mx::array rate_;     // −exp(A_log), (1, heads)
+  mx::array dt_bias_;  // (1, heads)
 };

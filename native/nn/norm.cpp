@@ -1,21 +1,25 @@
 #include "nn/norm.h"
 
+#include <cmath>
+
 using mx::array;
 
 RMSNorm::RMSNorm(array weight, float eps) : weight_(std::move(weight)), eps_(eps) {
   if (!weight_) return;  // missing, and noted as such
-  weight_row_ = mx::expand_dims(weight_, 0);
-  eps_matrix_ = mx::from_data(std::span<const float>(&eps_, 1), {1, 1});
+  const float dims = static_cast<float>(weight_.dim(0));
+  const float eps_sum = dims * eps_;
+  eps_sum_ = mx::from_data(std::span<const float>(&eps_sum, 1), {1, 1});
+  weight_row_ = mx::expand_dims(mx::astype(weight_, mx::float32) * std::sqrt(dims), 0);
 }
 
 array RMSNorm::operator()(const array& x) const {
-  const bool is_row = x.ndim() == 2 && x.dim(0) == 1 && x.dtype() == mx::float32;
-  if (mx::on_gpu() || !is_row) return mx::rms_norm(x, weight_, eps_);
-  // On the CPU MLX records eleven small ops for its kernel. For the one row of a decoded token the
-  // mean square is a product, and six will do.
-  const float per_element = 1.0f / static_cast<float>(x.dim(1));
-  const array mean_square = mx::addmm(eps_matrix_, x, mx::transpose(x, {1, 0}), per_element);
-  return x * mx::rsqrt(mean_square) * weight_row_;
+  if (mx::on_gpu() || x.dtype() != mx::float32) return mx::rms_norm(x, weight_, eps_);
+  // On the CPU MLX records eleven small ops for its kernel, where six will do. The sum of squares
+  // of one row, a decoded token's, is a product.
+  const bool is_row = x.ndim() == 2 && x.dim(0) == 1;
+  const array squares = is_row ? mx::addmm(eps_sum_, x, mx::transpose(x, {1, 0}))
+                               : mx::sum(mx::square(x), -1) + eps_sum_;
+  return x * mx::rsqrt(squares) * weight_row_;
 }
 
 RMSNorm gemma_norm(Weights& weights, const std::string& path, int dims, float eps) {

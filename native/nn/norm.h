@@ -17,8 +17,8 @@ class RMSNorm {
  private:
   mx::array weight_;  // (D)
   float eps_;
-  mx::array weight_row_;  // (1, D)
-  mx::array eps_matrix_;  // (1, 1)
+  mx::array eps_sum_;     // D · eps, (1, 1)
+  mx::array weight_row_;  // √D · weight, (1, D)
 };
 
 /// An RMSNorm whose weights are stored as their distance from one, as Gemma's are.
