@@ -6,10 +6,13 @@ namespace mx {
 namespace {
 
 thread_local bool stream_on_gpu = false;
+thread_local bool stream_on_metal = false;
 
 }  // namespace
 
 bool on_gpu() { return stream_on_gpu; }
+
+bool on_metal() { return stream_on_metal; }
 
 void open_thread_stream() {
   if (current_stream.ctx) return;
@@ -18,6 +21,9 @@ void open_thread_stream() {
   mlx_device_type type = MLX_CPU;
   check(mlx_device_get_type(&type, device));
   stream_on_gpu = type == MLX_GPU;
+  bool metal_is_available = false;
+  check(mlx_metal_is_available(&metal_is_available));
+  stream_on_metal = stream_on_gpu && metal_is_available;
   current_stream = mlx_stream_new_device(device);
   mlx_device_free(device);
   if (!current_stream.ctx) throw_last_error();

@@ -9,6 +9,8 @@ inline thread_local mlx_stream current_stream{nullptr};
 
 /// Whether this thread's stream is on a GPU.
 bool on_gpu();
+/// Whether that GPU speaks Metal.
+bool on_metal();
 
 /// Opens this thread's stream on the default device, once. Throws where there is no device.
 void open_thread_stream();

@@ -3,34 +3,96 @@
 #include <cmath>
 #include <vector>
 
+#include "mlx/metal_kernel.h"
+#include "mlx/stream.h"
 #include "nn/activations.h"
 
 using mx::array;
 
 namespace {
 
-/// One token, or several that are alike, of all heads in groups that share a key: arrays
-/// (B, 1, key heads, heads per key, rows, columns).
-struct Token {
+/// What the rule reads, grouped by key head: (B, L, key heads, heads per key, rows, columns).
+struct Tokens {
   array q;     // (…, K, 1)
   array k;     // (…, 1, K)
   array v;     // (…, V, 1)
   array g;     // (…, 1, 1 or K)
   array beta;  // (…, 1, 1)
 
-  Token at(int t) const {
+  Tokens at(int t) const {
     const auto pick = [t](const array& a) { return mx::slice(a, 1, t, t + 1); };
     return {pick(q), pick(k), pick(v), pick(g), pick(beta)};
   }
 };
 
-/// y (…, V, 1)
-array step(const Token& token, array& state) {
+/// One token: y (…, V, 1)
+array step(const Tokens& token, array& state) {
   const auto& [q, k, v, g, beta] = token;
   const array faded = state * g;
   const array delta = (v - mx::matmul(faded, mx::swapaxes(k, -1, -2))) * beta;
   state = mx::addmm(faded, delta, k);
   return mx::matmul(state, q);
+}
+
+/// The same numbers by ops that every backend has, token by token.
+array update_by_ops(
+    const array& q, const array& k, const array& v, const array& g, const array& beta,
+    array& state) {
+  const int batch = v.dim(0);
+  const int length = v.dim(1);
+  const int key_heads = k.dim(2);
+  const int per_key = v.dim(2) / key_heads;
+  const Tokens tokens{
+      .q = mx::reshape(q, {batch, length, key_heads, 1, -1, 1}),
+      .k = mx::reshape(k, {batch, length, key_heads, 1, 1, -1}),
+      .v = mx::reshape(v, {batch, length, key_heads, per_key, -1, 1}),
+      .g = mx::reshape(g, {batch, length, key_heads, per_key, 1, -1}),
+      .beta = mx::reshape(beta, {batch, length, key_heads, per_key, 1, 1})};
+  if (length == 1) return step(tokens, state);
+  std::vector<array> ys;
+  for (int t = 0; t < length; t++) ys.push_back(step(tokens.at(t), state));
+  return mx::concatenate(ys, 1);
+}
+
+constexpr const char* kernel_body =
+#include "nn/gated_delta.metal"
+    ;
+
+constexpr int simd_width = 32;
+constexpr int most_columns = 32;  // that a thread keeps in registers
+
+/// How many threads share a row of K numbers in the kernel; 0 where it does not fit the shape.
+int lanes_for(int key_dim, int value_dim) {
+  int lanes = 4;
+  while (key_dim > lanes * most_columns) lanes *= 2;
+  const bool fits =
+      lanes <= simd_width && key_dim % lanes == 0 && value_dim % (simd_width / lanes) == 0;
+  return fits ? lanes : 0;
+}
+
+array update_by_kernel(
+    const array& q, const array& k, const array& v, const array& g, const array& beta, array& state,
+    int lanes) {
+  static const mx::MetalKernel kernel(
+      "gated_delta", kernel_body, {"q", "k", "v", "g", "beta", "state"}, {"y", "next_state"});
+  const int heads = v.dim(2);
+  const int value_dim = v.dim(3);
+  const int gate_width = static_cast<int>(g.size() / beta.size());
+  const array inputs[] = {q, k, v, g, beta, state};
+  std::vector<array> outputs = kernel(
+      inputs, {.grid = {simd_width, value_dim * lanes / simd_width, v.dim(0) * heads},
+               .thread_group = {simd_width, 4, 1},
+               .outputs = {{v.shape(), v.dtype()}, {state.shape(), state.dtype()}},
+               .constants =
+                   {{"K", k.dim(3)},
+                    {"V", value_dim},
+                    {"KeyHeads", k.dim(2)},
+                    {"Heads", heads},
+                    {"GateWidth", gate_width},
+                    {"Lanes", lanes}},
+               .types = {{"T", v.dtype()}}});
+  state = outputs[1];
+  return outputs[0];
 }
 
 }  // namespace
@@ -52,29 +114,17 @@ std::pair<array, array> normalize_qk(const array& qk) {
 array gated_delta_update(
     const array& q, const array& k, const array& v, const array& g, const array& beta,
     array& state) {
-  const int batch = v.dim(0);
-  const int length = v.dim(1);
   const int key_heads = k.dim(2);
-  const int per_key = v.dim(2) / key_heads;
   const int key_dim = k.dim(3);
   const int value_dim = v.dim(3);
-  if (!state) state = mx::zeros({batch, 1, key_heads, per_key, value_dim, key_dim}, mx::float32);
-
-  const Token tokens{
-      .q = mx::reshape(q, {batch, length, key_heads, 1, key_dim, 1}),
-      .k = mx::reshape(k, {batch, length, key_heads, 1, 1, key_dim}),
-      .v = mx::reshape(v, {batch, length, key_heads, per_key, value_dim, 1}),
-      .g = mx::reshape(g, {batch, length, key_heads, per_key, 1, -1}),
-      .beta = mx::reshape(beta, {batch, length, key_heads, per_key, 1, 1})};
-  array y;  // (B, L, key heads, heads per key, V, 1)
-  if (length == 1) {
-    y = step(tokens, state);
-  } else {
-    std::vector<array> ys;
-    for (int t = 0; t < length; t++) ys.push_back(step(tokens.at(t), state));
-    y = mx::concatenate(ys, 1);
+  if (!state) {
+    state =
+        mx::zeros({v.dim(0), 1, key_heads, v.dim(2) / key_heads, value_dim, key_dim}, mx::float32);
   }
-  return mx::reshape(mx::astype(y, v.dtype()), {batch, length, v.dim(2), value_dim});
+  const int lanes = mx::on_metal() ? lanes_for(key_dim, value_dim) : 0;
+  if (lanes > 0) return update_by_kernel(q, k, v, g, beta, state, lanes);
+  const array y = update_by_ops(q, k, v, g, beta, state);
+  return mx::reshape(mx::astype(y, v.dtype()), {v.dim(0), v.dim(1), v.dim(2), value_dim});
 }
 
 DecayGate::DecayGate(Weights& weights, const std::string& path, int heads)
