@@ -314,7 +314,7 @@ class Qwen3_5 : public Model {
 };
 
 /// The names that mlx-lm gives to tensors of the publisher.
-std::string mlx_name(const std::string& name) {
+std::string module_name(const std::string& name) {
   const std::string publishers = "model.language_model";
   if (name.starts_with("language_model.")) return name;
   if (name.starts_with(publishers)) return "language_model.model" + name.substr(publishers.size());
@@ -357,7 +357,7 @@ std::unique_ptr<Model> make_qwen3_5(const Config& config, Weights& weights) {
            name.find("mtp.") != std::string::npos ||
            (args.tie_word_embeddings && name.find("lm_head.") != std::string::npos);
   });
-  weights.rename(mlx_name);
+  weights.rename(module_name);
   for (int i = 0; i < args.num_hidden_layers; i++) {
     split_experts(weights, "language_model.model.layers." + std::to_string(i) + ".mlp");
   }
