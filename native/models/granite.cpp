@@ -191,5 +191,6 @@ std::unique_ptr<Model> make_granite(const Config& config, Weights& weights) {
     return name.ends_with("rotary_emb.inv_freq") ||
            (args.tie_word_embeddings && name.starts_with("lm_head."));
   });
+  weights.keep_8_bits({"self_attn.o_proj", "mlp.down_proj", "lm_head"});
   return std::make_unique<Granite>(args, weights);
 }

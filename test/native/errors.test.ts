@@ -102,6 +102,20 @@ describeNative("a checkpoint is refused", (addon) => {
   });
 
   test.each([
+    ["glm4", "that turns more than all of a head", { partial_rotary_factor: 1.5 }, "_factor"],
+    ["glm4", "that turns an odd part of a head", { partial_rotary_factor: 0.6 }, "7 of 12"],
+    ["glm4", "that does not say which part turns", { partial_rotary_factor: null }, "_factor"],
+    ["phi3", "with a width beyond all measure", { intermediate_size: 2 ** 30 }, "intermediate"],
+    ["smollm3", "with too few layers named", { no_rope_layers: [1] }, "no_rope_layers"],
+    ["exaone4", "that slides over nothing", { sliding_window: null }, "sliding_window"],
+    ["granite", "that divides logits by 0", { logits_scaling: 0 }, "logits_scaling"],
+  ])("for a config.json of %s %s", async (name, _, changes, named) => {
+    const { code, message } = await load(fixtureFolder(name), changes);
+    expect(code).toBe("bad_config");
+    expect(message).toContain(named);
+  });
+
+  test.each([
     ["bits that MLX lacks", { group_size: 64, bits: 7 }],
     ["a group size that MLX lacks", { group_size: 16, bits: 4 }],
     ["an unknown mode", { group_size: 64, bits: 4, mode: "hello" }],

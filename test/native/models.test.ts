@@ -117,4 +117,48 @@ describeNative("a configuration in the layout of transformers 5", (addon) => {
     expect(tokens).toEqual(golden.greedy);
     model.close();
   });
+
+  const local = "sliding_attention";
+  const global = "full_attention";
+  const longrope = { long_factor: [1.1, 3, 9], short_factor: [1, 1, 1] };
+  test.each([
+    ["cohere2", { layer_types: [local, global, local], sliding_window_pattern: undefined }],
+    ["exaone4", { layer_types: [local, local, global, local], sliding_window_pattern: 4 }],
+    [
+      "glm4",
+      {
+        partial_rotary_factor: undefined,
+        rope_theta: undefined,
+        rope_parameters: {
+          partial_rotary_factor: 0.5,
+          rope_theta: 10000,
+          rope_type: "default",
+        },
+      },
+    ],
+    [
+      "phi3-longrope",
+      {
+        original_max_position_embeddings: undefined,
+        partial_rotary_factor: undefined,
+        rope_scaling: undefined,
+        rope_theta: undefined,
+        rope_parameters: {
+          ...longrope,
+          original_max_position_embeddings: 32,
+          partial_rotary_factor: 0.75,
+          rope_theta: 10000,
+          rope_type: "longrope",
+        },
+      },
+    ],
+  ])("gives the same %s as the older one", async (name, changes) => {
+    const golden = readGolden(name);
+    const model = await loadFolder(addon, fixtureFolder(name), changes);
+    const { tokens } = await generateAll(model, golden.prompt, {
+      maxTokens: golden.greedy.length,
+    });
+    expect(tokens).toEqual(golden.greedy);
+    model.close();
+  });
 });
