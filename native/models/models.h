@@ -22,6 +22,7 @@ std::unique_ptr<Model> make_deepseek_v3(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_gemma3_text(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_kimi_k25(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_llama(const Config& config, Weights& weights);
+std::unique_ptr<Model> make_mamba2(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_olmo2(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_olmo3(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_phi3(const Config& config, Weights& weights);

@@ -37,7 +37,13 @@ const std::map<std::string, Maker> makers = {
     {"qwen3", make_qwen3},
     {"qwen3", make_qwen3},     {"seed_oss", make_seed_oss},
     {"smollm3", make_smollm3},
+    {"cohere2", make_cohere2},
+    {"exaone4", make_exaone4},
+    {"gemma2", make_gemma2},
+    {"gemma3", make_gemma3},
     {"gemma3_text", make_gemma3_text},
+    {"glm4", make_glm4},
+    {"granite", make_granite},
     {"granitemoehybrid", make_granitemoehybrid},
     {"lfm2", make_lfm2},
     {"lfm2_moe", make_lfm2_moe},
@@ -52,6 +58,13 @@ const std::map<std::string, Maker> makers = {
     {"qwen3_5", make_qwen3_5},
     {"qwen3_5_moe", make_qwen3_5},
     {"qwen3_next", make_qwen3_next},
+    {"olmo2", make_olmo2},
+    {"olmo3", make_olmo3},
+    {"phi3", make_phi3},
+    {"qwen2", make_qwen2},
+    {"qwen3", make_qwen3},
+    {"seed_oss", make_seed_oss},
+    {"smollm3", make_smollm3},
 };
 
 }  // namespace
