@@ -30,6 +30,7 @@ std::unique_ptr<Model> make_mamba2(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_nemotron_h(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_qwen2(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_qwen3(const Config& config, Weights& weights);
+std::unique_ptr<Model> make_qwen3_moe(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_seed_oss(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_smollm3(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_qwen3_moe(const Config& config, Weights& weights);

@@ -8,6 +8,7 @@ namespace {
 using Maker = std::unique_ptr<Model> (*)(const Config&, Weights&);
 
 /// model_type → architecture. An alias is a row of its own.
+// clang-format off
 const std::map<std::string, Maker> makers = {
     {"cohere2", make_cohere2}, {"exaone4", make_exaone4},
     {"deepseek_v2", make_deepseek_v2},
@@ -63,9 +64,16 @@ const std::map<std::string, Maker> makers = {
     {"phi3", make_phi3},
     {"qwen2", make_qwen2},
     {"qwen3", make_qwen3},
+    {"olmo2", make_olmo2},
+    {"olmo3", make_olmo3},
+    {"phi3", make_phi3},
+    {"qwen2", make_qwen2},
+    {"qwen3", make_qwen3},
+    {"qwen3_moe", make_qwen3_moe},
     {"seed_oss", make_seed_oss},
     {"smollm3", make_smollm3},
 };
+// clang-format on
 
 }  // namespace
 
