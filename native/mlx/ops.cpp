@@ -24,10 +24,11 @@ struct Bounds {
     }
   }
 
-  void set(int axis, int from, int to) {
+  void set(int axis, int from, int to, int step = 1) {
     const size_t i = static_cast<size_t>(axis < 0 ? axis + static_cast<int>(ndim) : axis);
     start[i] = from;
     stop[i] = to;
+    stride[i] = step;
   }
 };
 
@@ -43,9 +44,9 @@ array stack(std::span<const array> arrays, int axis) {
   return detail::record(mlx_stack_axis, inputs.get(), axis);
 }
 
-array slice(const array& a, int axis, int start, int stop) {
+array slice(const array& a, int axis, int start, int stop, int stride) {
   Bounds bounds(a);
-  bounds.set(axis, start, stop);
+  bounds.set(axis, start, stop, stride);
   return detail::record(
       mlx_slice, a.get(), bounds.start.data(), bounds.ndim, bounds.stop.data(), bounds.ndim,
       bounds.stride.data(), bounds.ndim);

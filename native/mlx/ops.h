@@ -157,8 +157,8 @@ inline array arange(int start, int stop, int step = 1, Dtype dtype = int32) {
 array concatenate(std::span<const array> arrays, int axis);
 /// Arrays of one shape, along a new axis.
 array stack(std::span<const array> arrays, int axis);
-/// `a[..., start:stop, ...]` on one axis.
-array slice(const array& a, int axis, int start, int stop);
+/// `a[..., start:stop:stride, ...]` on one axis.
+array slice(const array& a, int axis, int start, int stop, int stride = 1);
 /// `a` with `update` written from `start` on along one axis.
 array slice_update(const array& a, const array& update, int axis, int start);
 

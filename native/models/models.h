@@ -14,6 +14,7 @@ std::unique_ptr<Model> make_gemma3_text(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_glm4(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_glm4_moe(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_glm4_moe_lite(const Config& config, Weights& weights);
+std::unique_ptr<Model> make_gpt_oss(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_granite(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_granitemoehybrid(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_lfm2(const Config& config, Weights& weights);

@@ -44,6 +44,7 @@ const std::map<std::string, Maker> makers = {
     {"gemma3", make_gemma3},
     {"gemma3_text", make_gemma3_text},
     {"glm4", make_glm4},
+    {"gpt_oss", make_gpt_oss},
     {"granite", make_granite},
     {"granitemoehybrid", make_granitemoehybrid},
     {"lfm2", make_lfm2},

@@ -17,6 +17,14 @@ inline mx::array fused_swiglu(const mx::array& gate_and_x) {
   return swiglu(mx::slice(gate_and_x, -1, 0, dims), mx::slice(gate_and_x, -1, dims, 2 * dims));
 }
 
+/// gpt-oss's kind: the gate held below 7, x within ±7 and raised by one.
+inline mx::array swiglu_oai(const mx::array& gate, const mx::array& x) {
+  constexpr float limit = 7.0f;
+  const mx::array held = mx::minimum(gate, limit);
+  const mx::array linear = mx::maximum(mx::minimum(x, limit), -limit) + 1.0f;
+  return linear * (held * mx::sigmoid(held * 1.702f));
+}
+
 inline mx::array relu(const mx::array& x) { return mx::maximum(x, 0.0f); }
 
 /// relu(x)²
