@@ -60,10 +60,12 @@ int Config::positive(const std::string& key, int fallback) const {
   return has(key) ? positive(key) : fallback;
 }
 
+bool Config::is_off(const std::string& key) const {
+  return is_object() && std::get<std::shared_ptr<const Object>>(value_)->contains(key) && !has(key);
+}
+
 int Config::positive_or_off(const std::string& key, int fallback) const {
-  const bool is_off =
-      is_object() && std::get<std::shared_ptr<const Object>>(value_)->contains(key) && !has(key);
-  return is_off ? 0 : positive(key, fallback);
+  return is_off(key) ? 0 : positive(key, fallback);
 }
 
 int Config::count(const std::string& key, int fallback) const {
@@ -86,6 +88,10 @@ float Config::positive_number(const std::string& key) const {
 
 float Config::positive_number(const std::string& key, float fallback) const {
   return has(key) ? positive_number(key) : fallback;
+}
+
+float Config::positive_number_or_off(const std::string& key, float fallback) const {
+  return is_off(key) ? 0.0f : positive_number(key, fallback);
 }
 
 bool Config::boolean(const std::string& key, bool fallback) const {

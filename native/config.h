@@ -41,6 +41,8 @@ class Config {
   /// A number above 0.
   float positive_number(const std::string& key) const;
   float positive_number(const std::string& key, float fallback) const;
+  /// A number above 0 that null turns off: it is 0 then.
+  float positive_number_or_off(const std::string& key, float fallback) const;
   bool boolean(const std::string& key, bool fallback) const;
   std::string text(const std::string& key) const;
   std::string text(const std::string& key, const std::string& fallback) const;
@@ -65,6 +67,8 @@ class Config {
       std::monostate, bool, double, std::string, std::shared_ptr<const List>,
       std::shared_ptr<const Object>>;
 
+  /// Whether the key is there with null as its value.
+  bool is_off(const std::string& key) const;
   template <typename T>
   const T& get(const std::string& key, const char* expected) const;
   template <typename T>

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <map>
 
 #include "engine_error.h"
 
@@ -28,7 +29,7 @@ void check_heads(int heads, int kv_heads, int head_dim) {
   if (int64_t{heads} * head_dim > most_width) refuse("the attention heads are too large");
 }
 
-void check_width(const std::string& key, int width) {
+void check_width(const std::string& key, int64_t width) {
   if (width > most_width) refuse("\"" + key + "\" is too large");
 }
 
@@ -70,6 +71,11 @@ void check_only(const Config& config, const std::string& key, const std::string&
   if (value != known) refuse("\"" + key + "\" is \"" + value + "\", not \"" + known + "\"");
 }
 
+void check_layer_count(int layers) {
+  constexpr int most_layers = 10000;
+  if (layers > most_layers) refuse("\"num_hidden_layers\" is too large");
+}
+
 std::vector<std::string> layer_types(
     const Config& config, int num_hidden_layers, const std::vector<std::string>& allowed) {
   std::vector<std::string> types = config.texts("layer_types");
@@ -88,4 +94,22 @@ std::vector<std::string> required_layer_types(
   std::vector<std::string> types = layer_types(config, num_hidden_layers, allowed);
   if (types.empty()) refuse("\"layer_types\" is missing");
   return types;
+}
+
+std::vector<size_t> layer_caches(
+    const std::vector<std::string>& layer_types, int num_kv_shared_layers) {
+  const size_t shared = static_cast<size_t>(num_kv_shared_layers);
+  const size_t first_shared = layer_types.size() - std::min(shared, layer_types.size());
+  std::map<std::string, size_t> last_of_kind;
+  std::vector<size_t> caches;
+  for (size_t layer = 0; layer < layer_types.size(); layer++) {
+    const std::string& kind = layer_types[layer];
+    if (layer < first_shared) last_of_kind[kind] = layer;
+    const auto found = last_of_kind.find(kind);
+    if (found == last_of_kind.end()) {
+      refuse("\"num_kv_shared_layers\" leaves no layer of kind \"" + kind + "\" to share with");
+    }
+    caches.push_back(found->second);
+  }
+  return caches;
 }

@@ -11,6 +11,8 @@ std::unique_ptr<Model> make_gemma2(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_gemma3(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_gemma3_text(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_gemma3_text(const Config& config, Weights& weights);
+std::unique_ptr<Model> make_gemma4(const Config& config, Weights& weights);
+std::unique_ptr<Model> make_gemma4_text(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_glm4(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_glm4_moe(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_glm4_moe_lite(const Config& config, Weights& weights);

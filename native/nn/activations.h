@@ -48,5 +48,8 @@ inline mx::array gelu_approx(const mx::array& x) {
   return x * 0.5f * (mx::tanh(inner) + 1.0f);
 }
 
+/// gelu(gate) · x, with the tanh approximation.
+inline mx::array geglu(const mx::array& gate, const mx::array& x) { return gelu_approx(gate) * x; }
+
 /// Logits held within (−cap, cap), smoothly.
 inline mx::array softcap(const mx::array& x, float cap) { return mx::tanh(x / cap) * cap; }

@@ -28,7 +28,11 @@ array first_tokens(const array& a, int count) {
 
 }  // namespace
 
-std::pair<array, array> KVCache::update_and_fetch(const array& keys, const array& values) {
+std::pair<array, array> AttentionCache::keys_and_values() const {
+  return {first_tokens(keys_, kept()), first_tokens(values_, kept())};
+}
+
+void KVCache::append(const array& keys, const array& values) {
   const int length = keys.dim(time_axis);
   if (!keys_ || offset_ + length > keys_.dim(time_axis)) {
     const int room = rounded_up(offset_ + length);
@@ -38,7 +42,6 @@ std::pair<array, array> KVCache::update_and_fetch(const array& keys, const array
   keys_ = mx::slice_update(keys_, keys, time_axis, offset_);
   values_ = mx::slice_update(values_, values, time_axis, offset_);
   offset_ += length;
-  return {first_tokens(keys_, offset_), first_tokens(values_, offset_)};
 }
 
 Mask KVCache::make_mask(int length) const {
@@ -46,25 +49,25 @@ Mask KVCache::make_mask(int length) const {
   return length == 1 ? Mask{} : Mask{.mode = "causal", .allowed = {}};
 }
 
-std::pair<array, array> RotatingKVCache::update_and_fetch(const array& keys, const array& values) {
+void RotatingKVCache::append(const array& keys, const array& values) {
   if (keys.dim(time_axis) > 1) {
     append_in_order(keys, values);
-    return {keys_, values_};
+  } else {
+    write_in_ring(keys, values);
   }
-  write_in_ring(keys, values);
-  const int kept = std::min(offset_, keys_.dim(time_axis));
-  return {first_tokens(keys_, kept), first_tokens(values_, kept)};
 }
 
+int RotatingKVCache::kept() const { return std::min(offset_, keys_.dim(time_axis)); }
+
 array RotatingKVCache::in_order(const array& ring, int most) const {
-  const int kept = std::min(offset_, ring.dim(time_axis));
-  array ordered = first_tokens(ring, kept);
-  if (next_ < kept) {
+  const int count = std::min(offset_, ring.dim(time_axis));
+  array ordered = first_tokens(ring, count);
+  if (next_ < count) {
     const array parts[] = {
-        mx::slice(ring, time_axis, next_, kept), mx::slice(ring, time_axis, 0, next_)};
+        mx::slice(ring, time_axis, next_, count), mx::slice(ring, time_axis, 0, next_)};
     ordered = mx::concatenate(parts, time_axis);
   }
-  return kept > most ? mx::slice(ordered, time_axis, kept - most, kept) : ordered;
+  return count > most ? mx::slice(ordered, time_axis, count - most, count) : ordered;
 }
 
 void RotatingKVCache::append_in_order(const array& keys, const array& values) {

@@ -31,8 +31,13 @@ class AttentionCache : public LayerCache {
 
   /// Appends keys (B, heads, L, D) and values (B, heads, L, V); returns those that the new tokens
   /// attend to.
-  virtual std::pair<mx::array, mx::array> update_and_fetch(
-      const mx::array& keys, const mx::array& values) = 0;
+  std::pair<mx::array, mx::array> update_and_fetch(const mx::array& keys, const mx::array& values) {
+    append(keys, values);
+    return keys_and_values();
+  }
+  virtual void append(const mx::array& keys, const mx::array& values) = 0;
+  /// What the last appended tokens attend to, for layers that share the cache of another one.
+  std::pair<mx::array, mx::array> keys_and_values() const;
 
   /// The mask for `length` tokens that are about to be appended.
   virtual Mask make_mask(int length) const = 0;
@@ -45,6 +50,9 @@ class AttentionCache : public LayerCache {
   }
 
  protected:
+  /// How many tokens the arrays hold; what follows is room.
+  virtual int kept() const = 0;
+
   mx::array keys_;    // (B, heads, room, D)
   mx::array values_;  // (B, heads, room, V)
   int offset_ = 0;
@@ -53,9 +61,11 @@ class AttentionCache : public LayerCache {
 /// Keeps everything.
 class KVCache : public AttentionCache {
  public:
-  std::pair<mx::array, mx::array> update_and_fetch(
-      const mx::array& keys, const mx::array& values) override;
+  void append(const mx::array& keys, const mx::array& values) override;
   Mask make_mask(int length) const override;
+
+ private:
+  int kept() const override { return offset_; }
 };
 
 /// Keeps the last `window` tokens: a ring while decoding, in order of time while prefilling.
@@ -63,12 +73,12 @@ class RotatingKVCache : public AttentionCache {
  public:
   explicit RotatingKVCache(int window) : window_(window) {}
 
-  std::pair<mx::array, mx::array> update_and_fetch(
-      const mx::array& keys, const mx::array& values) override;
+  void append(const mx::array& keys, const mx::array& values) override;
   Mask make_mask(int length) const override;
   int window() const override { return window_; }
 
  private:
+  int kept() const override;
   void append_in_order(const mx::array& keys, const mx::array& values);
   void write_in_ring(const mx::array& keys, const mx::array& values);
   /// The kept part of a ring, oldest first, at most `most` tokens.
