@@ -61,21 +61,13 @@ array slice_update(const array& a, const array& update, int axis, int start) {
 }
 
 Quantized quantize(const array& w, int group_size, int bits, const std::string& mode) {
-  mlx_vector_array parts = mlx_vector_array_new();
-  const int return_code = mlx_quantize(
-      &parts, w.get(), detail::some(group_size), detail::some(bits), mode.c_str(),
-      mlx_array{nullptr}, current_stream);
-  const auto part = [&](size_t index) {
-    mlx_array value{nullptr};
-    if (return_code == 0 && index < mlx_vector_array_size(parts)) {
-      mlx_vector_array_get(&value, parts, index);
-    }
-    return array(value);
-  };
-  Quantized result{part(0), part(1), part(2)};
-  mlx_vector_array_free(parts);
-  check(return_code);
-  return result;
+  VectorArray parts;
+  check(mlx_quantize(
+      parts.out(), w.get(), detail::some(group_size), detail::some(bits), mode.c_str(),
+      mlx_array{nullptr}, current_stream));
+  std::vector<array> arrays = parts.to_vector();
+  arrays.resize(3);
+  return {arrays[0], arrays[1], arrays[2]};
 }
 
 array random_key(uint64_t seed) {

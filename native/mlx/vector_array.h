@@ -8,9 +8,10 @@
 
 namespace mx {
 
-/// Arrays as mlx-c takes a list of them.
+/// Arrays as mlx-c takes and gives a list of them.
 class VectorArray {
  public:
+  VectorArray() = default;
   explicit VectorArray(std::span<const array> arrays) {
     // Most lists are short: their handles need no memory of their own.
     std::array<mlx_array, 4> few;
@@ -28,9 +29,21 @@ class VectorArray {
   VectorArray& operator=(const VectorArray&) = delete;
 
   mlx_vector_array get() const { return handle_; }
+  /// Where mlx-c shall put a list.
+  mlx_vector_array* out() { return &handle_; }
+
+  std::vector<array> to_vector() const {
+    std::vector<array> arrays;
+    for (size_t i = 0; i < mlx_vector_array_size(handle_); i++) {
+      mlx_array element{nullptr};
+      check(mlx_vector_array_get(&element, handle_, i));
+      arrays.emplace_back(element);
+    }
+    return arrays;
+  }
 
  private:
-  mlx_vector_array handle_;
+  mlx_vector_array handle_{nullptr};
 };
 
 }  // namespace mx

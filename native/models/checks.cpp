@@ -44,11 +44,8 @@ void check_linear_heads(int key_heads, int key_head_dim, int value_heads, int va
         "\"linear_num_value_heads\" (" + std::to_string(value_heads) +
         ") is no multiple of \"linear_num_key_heads\" (" + std::to_string(key_heads) + ")");
   }
-  if (int64_t{key_heads} * key_head_dim > most_width ||
-      int64_t{value_heads} * value_head_dim > most_width ||
-      int64_t{key_head_dim} * value_head_dim > most_width) {
-    refuse("the heads of linear attention are too large");
-  }
+  checked_product(key_heads, key_head_dim);
+  checked_product(checked_product(value_heads, value_head_dim), key_head_dim);
 }
 
 void check_experts(int experts, int per_token) {

@@ -6,7 +6,6 @@
 #include <tuple>
 #include <variant>
 
-#include "engine_error.h"
 #include "mlx/ops.h"
 #include "models/checks.h"
 #include "models/models.h"
@@ -48,7 +47,7 @@ struct ModelArgs {
   int max_position_embeddings;
   Config rope_parameters;
   float rope_theta;
-  float partial_rotary_factor;
+  int rope_dims;
 
   explicit ModelArgs(const Config& config)
       : hidden_size(config.positive("hidden_size", 4096)),
@@ -76,7 +75,7 @@ struct ModelArgs {
         max_position_embeddings(config.positive("max_position_embeddings", 131072)),
         rope_parameters(config["rope_parameters"]),
         rope_theta(rope_parameters.positive_number("rope_theta", 100000.0f)),
-        partial_rotary_factor(rope_parameters.positive_number("partial_rotary_factor", 0.25f)) {
+        rope_dims(rotary_dims(rope_parameters, head_dim, 0.25f)) {
     check_heads(num_attention_heads, num_key_value_heads, head_dim);
     check_linear_heads(
         linear_num_key_heads, linear_key_head_dim, linear_num_value_heads, linear_value_head_dim);
@@ -265,18 +264,16 @@ class Qwen3_5 : public Model {
  public:
   Qwen3_5(const ModelArgs& args, Weights& weights)
       : args_(args),
-        embed_tokens_(
-            weights, "language_model.model.embed_tokens", args.vocab_size, args.hidden_size),
-        norm_(weights, "language_model.model.norm", args.hidden_size, args.rms_norm_eps) {
+        embed_tokens_(weights, "model.embed_tokens", args.vocab_size, args.hidden_size),
+        norm_(weights, "model.norm", args.hidden_size, args.rms_norm_eps) {
     const RoPE rope(
-        rotary_dims(args.head_dim, args.partial_rotary_factor), args.rope_theta, false,
-        args.rope_parameters, args.max_position_embeddings);
+        args.rope_dims, args.rope_theta, false, args.rope_parameters, args.max_position_embeddings);
     for (int i = 0; i < args.num_hidden_layers; i++) {
-      const std::string path = "language_model.model.layers." + std::to_string(i);
+      const std::string path = "model.layers." + std::to_string(i);
       layers_.emplace_back(args, weights, path, args.is_linear(i), rope);
     }
     if (!args.tie_word_embeddings) {
-      lm_head_.emplace(weights, "language_model.lm_head", args.hidden_size, args.vocab_size);
+      lm_head_.emplace(weights, "lm_head", args.hidden_size, args.vocab_size);
     }
   }
 
@@ -322,20 +319,19 @@ std::string module_name(const std::string& name) {
 }
 
 /// Takes the publisher's experts, whose gates lie before their own projections, apart.
-void split_experts(Weights& weights, const std::string& mlp) {
-  const std::string both_name = mlp + ".experts.gate_up_proj";
-  if (!weights.has(both_name)) return;
-  const array both = weights.extract(both_name);  // (experts, 2 · hidden, D)
-  if (both.ndim() != 3) throw EngineError("tensor_shape", both_name + " must have three axes");
-  const int hidden = both.dim(1) / 2;
+void split_experts(const ModelArgs& args, Weights& weights, const std::string& mlp) {
+  const std::string experts = mlp + ".experts.";
+  const std::string switch_mlp = mlp + ".switch_mlp.";
+  if (!weights.has(experts + "gate_up_proj") || !weights.has(experts + "down_proj")) return;
+  const int hidden = args.moe_intermediate_size;
+  const array both = weights.extract(
+      experts + "gate_up_proj", {args.num_experts, checked_product(2, hidden), args.hidden_size});
   const auto half = [&](int start) {
     return mx::contiguous(mx::slice(both, 1, start, start + hidden));
   };
-  weights.put(mlp + ".switch_mlp.gate_proj.weight", half(0));
-  weights.put(mlp + ".switch_mlp.up_proj.weight", half(hidden));
-  weights.rename([&](const std::string& name) {
-    return name == mlp + ".experts.down_proj" ? mlp + ".switch_mlp.down_proj.weight" : name;
-  });
+  weights.put(switch_mlp + "gate_proj.weight", half(0));
+  weights.put(switch_mlp + "up_proj.weight", half(hidden));
+  weights.put(switch_mlp + "down_proj.weight", weights.extract(experts + "down_proj"));
 }
 
 /// The publisher stores these norms as their distance from one.
@@ -358,8 +354,14 @@ std::unique_ptr<Model> make_qwen3_5(const Config& config, Weights& weights) {
            (args.tie_word_embeddings && name.find("lm_head.") != std::string::npos);
   });
   weights.rename(module_name);
+  weights.enter("language_model.");
+  weights.keep_8_bits({"mlp.gate", "shared_expert_gate"});
+  weights.keep_dtype({"A_log"});
   for (int i = 0; i < args.num_hidden_layers; i++) {
-    split_experts(weights, "language_model.model.layers." + std::to_string(i) + ".mlp");
+    const std::string layer = "model.layers." + std::to_string(i);
+    // The model will say what is missing.
+    if (!weights.has(layer + ".input_layernorm.weight")) break;
+    split_experts(args, weights, layer + ".mlp");
   }
   if (transpose_conv_weights(weights, ".conv1d.weight")) {
     for (const std::string& name : weights.names()) {

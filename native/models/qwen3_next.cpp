@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 #include <optional>
 #include <tuple>
 #include <variant>
@@ -52,7 +51,7 @@ struct ModelArgs {
   int max_position_embeddings;
   float rope_theta;
   Config rope_scaling;
-  float partial_rotary_factor;
+  int rope_dims;
 
   explicit ModelArgs(const Config& config)
       : hidden_size(config.positive("hidden_size")),
@@ -80,9 +79,9 @@ struct ModelArgs {
         attention_bias(config.boolean("attention_bias", false)),
         tie_word_embeddings(config.boolean("tie_word_embeddings", false)),
         max_position_embeddings(config.positive("max_position_embeddings")),
-        rope_theta(config.positive_number("rope_theta")),
-        rope_scaling(config["rope_scaling"]),
-        partial_rotary_factor(config.positive_number("partial_rotary_factor")) {
+        rope_theta(::rope_theta(config)),
+        rope_scaling(::rope_scaling(config)),
+        rope_dims(rotary_dims(config, head_dim)) {
     check_heads(num_attention_heads, num_key_value_heads, head_dim);
     check_linear_heads(
         linear_num_key_heads, linear_key_head_dim, linear_num_value_heads, linear_value_head_dim);
@@ -113,12 +112,21 @@ class GatedDeltaNet {
         out_proj_(weights, path + ".out_proj", value_dim_, args.hidden_size) {}
 
   array operator()(const array& x, int batch, StateCache& cache) const {
-    const array qkvz = in_proj_qkvz_(x);
-    const array qkv = mx::slice(qkvz, 1, 0, conv_dim_);
-    const array z = mx::slice(qkvz, 1, conv_dim_, conv_dim_ + value_dim_);
-    const array ba = in_proj_ba_(x);
-    const array b = mx::slice(ba, 1, 0, n_v_heads_);
-    const array a = mx::slice(ba, 1, n_v_heads_, 2 * n_v_heads_);
+    // Each key head has its own q, k, v and z, and its own b and a.
+    const int n = x.dim(0);
+    const array qkvz = mx::reshape(in_proj_qkvz_(x), {n, n_k_heads_, -1});
+    const array ba = mx::reshape(in_proj_ba_(x), {n, n_k_heads_, -1});
+    const auto part = [n](const array& heads, int start, int width) {
+      return mx::reshape(mx::slice(heads, 2, start, start + width), {n, -1});
+    };
+    const int key = key_dim_ / n_k_heads_;
+    const int value = value_dim_ / n_k_heads_;
+    const array q_k_v[] = {part(qkvz, 0, key), part(qkvz, key, key), part(qkvz, 2 * key, value)};
+    const array qkv = mx::concatenate(q_k_v, 1);  // (B · L, conv_dim)
+    const array z = part(qkvz, 2 * key + value, value);
+    const int heads = n_v_heads_ / n_k_heads_;
+    const array b = part(ba, 0, heads);
+    const array a = part(ba, heads, heads);
 
     const array mixed = silu(conv1d_(mx::reshape(qkv, {batch, -1, conv_dim_}), cache[0]));
     const int length = mixed.dim(1);
@@ -284,8 +292,7 @@ class Qwen3Next : public Model {
         embed_tokens_(weights, "model.embed_tokens", args.vocab_size, args.hidden_size),
         norm_(weights, "model.norm", args.hidden_size, args.rms_norm_eps) {
     const RoPE rope(
-        rotary_dims(args.head_dim, args.partial_rotary_factor), args.rope_theta, false,
-        args.rope_scaling, args.max_position_embeddings);
+        args.rope_dims, args.rope_theta, false, args.rope_scaling, args.max_position_embeddings);
     for (int i = 0; i < args.num_hidden_layers; i++) {
       const std::string path = "model.layers." + std::to_string(i);
       layers_.emplace_back(args, weights, path, i, rope);
@@ -328,41 +335,6 @@ class Qwen3Next : public Model {
   std::optional<Linear> lm_head_;
 };
 
-/// The rows of a matrix that come out one key head after the other, each with its share of every
-/// part, in the order of parts. `widths` are those of the parts in one key head.
-array rows_by_part(int key_heads, const std::vector<int>& widths) {
-  const int stride = std::accumulate(widths.begin(), widths.end(), 0);
-  std::vector<int32_t> rows;
-  int start = 0;
-  for (int width : widths) {
-    for (int head = 0; head < key_heads; head++) {
-      for (int i = 0; i < width; i++) rows.push_back(head * stride + start + i);
-    }
-    start += width;
-  }
-  return mx::from_data(std::span<const int32_t>(rows));
-}
-
-void reorder_rows(Weights& weights, const std::string& path, const array& rows) {
-  for (const char* part : {".weight", ".scales", ".biases"}) {
-    if (!weights.has(path + part)) continue;
-    const array stored = weights.extract(path + part);
-    const bool fits = stored.ndim() == 2 && stored.dim(0) == rows.dim(0);
-    weights.put(path + part, fits ? mx::take(stored, rows, 0) : stored);
-  }
-}
-
-/// Turns the projections of a delta net, in which each key head has its own q, k, v and z, and b
-/// and a, into q, k, v and z, and b and a, of all heads: once, instead of for every token.
-void reorder_projections(const ModelArgs& args, Weights& weights, const std::string& path) {
-  const int key_heads = args.linear_num_key_heads;
-  const int key = args.linear_key_head_dim;
-  const int heads = args.linear_num_value_heads / key_heads;
-  const int value = heads * args.linear_value_head_dim;
-  reorder_rows(weights, path + ".in_proj_qkvz", rows_by_part(key_heads, {key, key, value, value}));
-  reorder_rows(weights, path + ".in_proj_ba", rows_by_part(key_heads, {heads, heads}));
-}
-
 /// The publisher stores these norms as their distance from one.
 bool is_stored_as_distance(const std::string& name) {
   for (const char* norm :
@@ -381,12 +353,14 @@ std::unique_ptr<Model> make_qwen3_next(const Config& config, Weights& weights) {
     return name.find("mtp.") != std::string::npos ||
            (args.tie_word_embeddings && name.starts_with("lm_head."));
   });
+  weights.keep_8_bits({"mlp.gate", "shared_expert_gate"});
   for (int i = 0; i < args.num_hidden_layers; i++) {
     const std::string layer = "model.layers." + std::to_string(i);
+    // The model will say what is missing.
+    if (!weights.has(layer + ".input_layernorm.weight")) break;
     for (const char* part : {"gate_proj", "up_proj", "down_proj"}) {
       stack_experts(weights, layer + ".mlp", part, part, args.num_experts);
     }
-    reorder_projections(args, weights, layer + ".linear_attn");
   }
   if (transpose_conv_weights(weights, ".conv1d.weight")) {
     for (const std::string& name : weights.names()) {
