@@ -42,7 +42,7 @@ const rules = [
     in: /^src\/providers\/(?!registry\.ts)/,
     never: imports("\\./(?!provider\\.js)"),
   },
-  ...["http", "ollama", "openai", "lm-studio", "mlx", "config"].map((folder) => ({
+  ...["http", "ollama", "openai", "lm-studio", "mlx", "hub", "config"].map((folder) => ({
     says: `src/${folder}/ may not know providers' classes, the chain, the client or the command line`,
     in: new RegExp(`^src/${folder}/`),
     never: imports("\\.\\./(providers/(?!provider\\.js)|chain/|cli/|client\\.js|index\\.js)"),
@@ -50,18 +50,23 @@ const rules = [
   {
     says: "src/http/ may not know any provider",
     in: /^src\/http\//,
+    never: imports("\\.\\./(providers|ollama|openai|lm-studio|mlx|hub|config)/"),
+  },
+  {
+    says: "src/hub/ may not know who uses it",
+    in: /^src\/hub\//,
     never: imports("\\.\\./(providers|ollama|openai|lm-studio|mlx|config)/"),
   },
   {
     says: "src/config/ may know no more of a provider than how it names its server",
     in: /^src\/config\//,
-    never: imports("\\.\\./(http|openai|lm-studio|mlx|ollama/(?!host\\.js))"),
+    never: imports("\\.\\./(http|openai|lm-studio|mlx|hub|ollama/(?!host\\.js))"),
   },
   {
     says: "the chain may not know how providers work",
     in: /^src\/chain\//,
     never: imports(
-      "\\.\\./(http|ollama|openai|lm-studio|mlx|cli)/|\\.\\./providers/(?!provider\\.js)",
+      "\\.\\./(http|ollama|openai|lm-studio|mlx|hub|cli)/|\\.\\./providers/(?!provider\\.js)",
     ),
   },
 ];

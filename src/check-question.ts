@@ -13,7 +13,12 @@ export const checkListing = checker({ useCache: allow.flag().optional() });
 export const checkModelChange = checker({ model: model.optional(), signal });
 
 /** Checks what `pullModel` is asked. */
-export const checkPull = checker({ model, signal });
+export const checkPull = checker({
+  model,
+  file: allow.text("the name of a file").optional(),
+  offline: allow.flag().optional(),
+  signal,
+});
 
 /** Checks what `embed` is asked. */
 export const checkEmbedding = checker({

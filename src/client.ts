@@ -11,7 +11,7 @@ import { checkListing } from "./check-question.js";
 import { type ConfigSources, resolveConfig, type Settings } from "./config/settings.js";
 import { LLMError, TimeoutError, typedError } from "./errors.js";
 import { ModelLists } from "./model-lists.js";
-import { Primary, type QueryOptions } from "./primary.js";
+import { Primary, type PullOptions, type QueryOptions } from "./primary.js";
 import { createProvider } from "./providers/registry.js";
 import { checkRequest } from "./request.js";
 import { ResponseStream } from "./response-stream.js";
@@ -121,10 +121,11 @@ export class LLMClient {
   }
 
   /**
-   * Downloads a model to the first provider and tells how far it has come.
+   * Downloads a model to the first provider, for MLX from the Hugging Face Hub, and tells how far
+   * it has come.
    * @example for await (const { status } of client.pullModel("qwen3:4b")) console.log(status);
    */
-  pullModel(model: string, options: QueryOptions = {}): AsyncGenerator<PullProgress> {
+  pullModel(model: string, options: PullOptions = {}): AsyncGenerator<PullProgress> {
     return this.#primary.pullModel(model, options);
   }
 

@@ -32,7 +32,7 @@ export {
   type FileReport,
   type LegReport,
 } from "./explain-config.js";
-export type { QueryOptions } from "./primary.js";
+export type { PullOptions, QueryOptions } from "./primary.js";
 export type { Quantize, WeightType } from "./quantize.js";
 export type {
   Attempt,

@@ -15,6 +15,14 @@ export interface QueryOptions {
   signal?: AbortSignal;
 }
 
+/** What a download may be told. */
+export interface PullOptions extends QueryOptions {
+  /** For MLX: the GGUF file to take, of a model that has several. */
+  file?: string;
+  /** For MLX: only look whether it has been downloaded. */
+  offline?: boolean;
+}
+
 /** What only the first provider that works here is asked: another one's answer would not do. */
 export class Primary {
   readonly #legs: readonly Leg[];
@@ -48,7 +56,7 @@ export class Primary {
     this.#onChange();
   }
 
-  async *pullModel(model: string, options: QueryOptions): AsyncGenerator<PullProgress> {
+  async *pullModel(model: string, options: PullOptions): AsyncGenerator<PullProgress> {
     const { provider, settings } = this.#leg;
     const pull = supported(provider, "pullModel", "downloading a model");
     const question = checkPull({ ...options, model });
@@ -58,7 +66,16 @@ export class Primary {
     // A download takes hours, but it tells how it goes on; checking what has come takes a while.
     const patience = settings.firstTokenTimeout;
     const silence = new Silence({ firstToken: patience, idle: patience }, work);
-    const steps = pull(question.model, { signal: work.signal })[Symbol.asyncIterator]();
+    const { file, offline } = question;
+    if ((file !== undefined || offline) && provider.name !== "mlx") {
+      throw new ValidationError(`${provider.name} pulls a model as a whole, and never offline.`, {
+        code: "unsupported",
+        provider: provider.name,
+        model,
+      });
+    }
+    const context = { signal: work.signal, file, offline };
+    const steps = pull(question.model, context)[Symbol.asyncIterator]();
     try {
       for (;;) {
         silence.start();

@@ -364,6 +364,8 @@ export interface PullProgress {
   /** Bytes of that part, or of all. */
   total?: number;
   completed?: number;
+  /** Folder of the model, at the end; for MLX. */
+  path?: string;
 }
 
 /** Where a request stands, for `onAttempt`. */

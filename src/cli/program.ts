@@ -7,6 +7,7 @@ import { generateCommand, runGenerate } from "./generate.js";
 import { healthCommand, runHealth } from "./health.js";
 import type { Io } from "./io.js";
 import { modelsCommand, runModels } from "./models.js";
+import { pullCommand, runPull } from "./pull.js";
 import { readVersion } from "./version.js";
 
 const EXAMPLES = `
@@ -35,6 +36,7 @@ export async function runProgram(
     .addHelpText("after", EXAMPLES)
     .addCommand(generateCommand((options) => runGenerate(options, io)))
     .addCommand(modelsCommand((options) => runModels(options, io)))
+    .addCommand(pullCommand((options) => runPull(options, io)))
     .addCommand(
       healthCommand(async (options) => {
         exitCode = await runHealth(options, io);

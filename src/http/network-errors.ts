@@ -1,6 +1,6 @@
 import { ConnectionError, LLMError, ProtocolError, ValidationError } from "../errors.js";
 import type { Stage } from "./exchange.js";
-import { SERVERS } from "./servers.js";
+import { type Server, SERVERS } from "./servers.js";
 import type { Where } from "./where.js";
 
 const LOST = /^(ECONNRESET|EPIPE|ECONNABORTED|UND_ERR_SOCKET|UND_ERR_RES_CONTENT_LENGTH_MISMATCH)$/;
@@ -9,12 +9,17 @@ const TOO_SLOW = /^(UND_ERR_CONNECT_TIMEOUT|UND_ERR_HEADERS_TIMEOUT|ETIMEDOUT)$/
 const CERTIFICATE = /CERT|SELF_SIGNED|UNABLE_TO_(VERIFY|GET)|ERR_TLS|ERR_SSL/;
 const NOT_HTTP = /^(HTTPParserError|UND_ERR_HEADERS_OVERFLOW)$/;
 
-/** The error of a connection that failed; `where` names the server. */
-export function networkError(error: Error, stage: Stage, where: Where): LLMError {
+/** The error of a connection that failed; `where` names the server, and `server` one that is no provider's. */
+export function networkError(
+  error: Error,
+  stage: Stage,
+  where: Where,
+  server: Pick<Server, "name" | "start"> = SERVERS[where.provider],
+): LLMError {
   if (LLMError.is(error)) return error;
   const { provider, url, model, requestId } = where;
   const details = { provider, url, model, requestId, cause: error };
-  const { name, start } = SERVERS[provider];
+  const { name, start } = server;
   const connection = (code: string, message: string, hint?: string) =>
     new ConnectionError(message, { ...details, code, hint });
   const code = codeOf(error);

@@ -1,7 +1,7 @@
 import type { ProviderName } from "../types.js";
 
 /** What the texts of errors say about a kind of server. */
-interface Server {
+export interface Server {
   name: string;
   /** What to do if nobody answers. */
   start: string;

@@ -1,9 +1,10 @@
 import type { Dirent } from "node:fs";
 import { readFile, readdir, stat } from "node:fs/promises";
-import { homedir } from "node:os";
 import { basename, isAbsolute, join, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ConfigurationError, ModelLoadError, ModelNotFoundError } from "../errors.js";
+import { expandHome, homeFolder } from "../home-folder.js";
+import { hubCache } from "../hub/environment.js";
 import { nearestName } from "../nearest-name.js";
 
 /** A model's folder and the name that finds it again. */
@@ -107,7 +108,6 @@ async function modelPlaces({
 }: ModelSearch): Promise<ModelPlace[]> {
   const home = homeFolder(env);
   const cache = env.XDG_CACHE_HOME || join(home, ".cache");
-  const hub = env.HF_HUB_CACHE || join(env.HF_HOME || join(cache, "huggingface"), "hub");
   const places: ModelPlace[] = [];
   for (const path of folders) {
     const folder = resolve(expandHome(path, env));
@@ -122,7 +122,7 @@ async function modelPlaces({
   }
   places.push(
     { label: "llm-client's cache", folder: join(cache, "llm-client", "models"), layout: "tree" },
-    { label: "the Hugging Face cache", folder: expandHome(hub, env), layout: "hub" },
+    { label: "the Hugging Face cache", folder: hubCache(env), layout: "hub" },
   );
   const lmStudioFolders = [
     await lmStudioDownloads(home),
@@ -222,15 +222,6 @@ export function looksLikePath(name: string): boolean {
   );
 }
 
-function homeFolder(env: NodeJS.ProcessEnv): string {
-  return env.HOME || env.USERPROFILE || homedir();
-}
-
-/** A path in which `~` stands for the home folder. */
-export function expandHome(path: string, env: NodeJS.ProcessEnv = process.env): string {
-  return path.replace(/^~(?=[/\\]|$)/, () => homeFolder(env));
-}
-
 function describe({ label, folder }: ModelPlace): string {
   return `${label} (${folder})`;
 }
@@ -259,9 +250,11 @@ async function notFound(
     name,
     known.map(({ id }) => id),
   );
+  const get =
+    name.includes("/") && !looksLikePath(name) ? `Get it with "llm-client pull ${name}". ` : "";
   const hint = near
-    ? `Did you mean "${near}"? "llm-client models" lists the models on this machine.`
-    : '"llm-client models" lists the models on this machine; "demo" comes with the package.';
+    ? `Did you mean "${near}"? ${get}"llm-client models" lists the models on this machine.`
+    : `${get}"llm-client models" lists the models on this machine; "demo" comes with the package.`;
   return new ModelNotFoundError(
     `Model "${name}" was not found. Looked at ${lookedAt.join(", ")}.`,
     { model: name, hint },

@@ -1,26 +1,37 @@
 import { resolve } from "node:path";
 import { abortedBy, untilAborted } from "../abort.js";
 import type { LLMError } from "../errors.js";
+import type { PullSettings } from "../hub/pull.js";
 import { generateText, type GenerationOutcome } from "../mlx/generation.js";
+import { expandHome } from "../home-folder.js";
 import { findModel, listLocalModels, readModelFiles } from "../mlx/model-files.js";
-import { DEMO, expandHome, looksLikePath, type ModelSearch } from "../mlx/model-places.js";
+import { DEMO, looksLikePath, type ModelSearch } from "../mlx/model-places.js";
 import type { LoadedModel, LoadOptions } from "../mlx/model.js";
 import { type ModelLease, ModelPool } from "../mlx/model-pool.js";
 import { loadNative, nativeAvailability } from "../mlx/native.js";
 import { generationError } from "../mlx/native-errors.js";
 import { toNativeSampling } from "../mlx/sampling.js";
 import type { CheckedRequest } from "../request.js";
-import type { ModelInfo, ProviderHealth, Timings, Usage } from "../types.js";
+import type { ModelInfo, ProviderHealth, PullProgress, Timings, Usage } from "../types.js";
 import type {
   CallContext,
   OptionalFeature,
   Provider,
   ProviderEvent,
+  PullContext,
   QueryContext,
 } from "./provider.js";
 
 /** Replies of fewer tokens tell nothing about the speed. */
 const FEWEST_TIMED = 8;
+
+/** What an MLX provider is set up with. */
+export interface MlxSettings {
+  model?: string;
+  folder?: string;
+  /** How patient and persistent downloads are. */
+  download?: PullSettings;
+}
 
 /** Runs MLX models in this process, through the addon. The addon loads at the first use. */
 export class MlxProvider implements Provider {
@@ -41,6 +52,7 @@ export class MlxProvider implements Provider {
   readonly defaultModel: string;
   readonly #isModelNamed: boolean;
   readonly #search: ModelSearch;
+  readonly #download: PullSettings | undefined;
   readonly #pool = new ModelPool(async ({ folder, ...options }, signal) => {
     // Tokenizers and templates take a while to load, and who asks servers never needs them.
     const { loadModel } = await import("../mlx/model.js");
@@ -48,10 +60,11 @@ export class MlxProvider implements Provider {
   });
 
   /** `model` is for requests that name none; `folder` is a model, or holds models. */
-  constructor({ model, folder }: { model?: string; folder?: string } = {}) {
+  constructor({ model, folder, download }: MlxSettings = {}) {
     const path = folder === undefined ? undefined : resolve(expandHome(folder));
     this.defaultModel = model ?? path ?? DEMO;
     this.#isModelNamed = model !== undefined;
+    this.#download = download;
     this.#search = { folders: path === undefined ? [] : [path] };
   }
 
@@ -103,6 +116,12 @@ export class MlxProvider implements Provider {
 
   async unloadModel(model?: string): Promise<void> {
     this.#pool.release(await findModel(model ?? this.defaultModel, this.#search));
+  }
+
+  async *pullModel(model: string, context: PullContext): AsyncGenerator<PullProgress> {
+    // What talks to the Hub takes a while to load.
+    const { pullFromHub, PULL_DEFAULTS } = await import("../hub/pull.js");
+    yield* pullFromHub({ ...context, model }, this.#download ?? PULL_DEFAULTS);
   }
 
   async health({ signal }: { signal: AbortSignal }): Promise<ProviderHealth> {

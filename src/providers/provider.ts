@@ -57,6 +57,14 @@ export interface QueryContext {
   signal: AbortSignal;
 }
 
+/** What a download is told besides its model. */
+export interface PullContext extends QueryContext {
+  /** The one file to take of several. */
+  file?: string | undefined;
+  /** Only look whether it is there. */
+  offline?: boolean | undefined;
+}
+
 /** One way to run models. Providers only stream; whole replies are collected above them. */
 export interface Provider {
   readonly name: ProviderName;
@@ -91,7 +99,7 @@ export interface Provider {
   /** Frees the memory that the model takes. */
   unloadModel?(model: string | undefined, context: QueryContext): Promise<void>;
   /** Downloads a model. */
-  pullModel?(model: string, context: QueryContext): AsyncIterable<PullProgress>;
+  pullModel?(model: string, context: PullContext): AsyncIterable<PullProgress>;
   /** One vector for each text. */
   embed?(
     texts: string[],

@@ -9,7 +9,9 @@ import type { Provider } from "./provider.js";
 /** The provider that settings ask for. */
 export function createProvider(settings: LegSettings): Provider {
   const { provider, model, baseUrl } = settings;
-  if (provider === "mlx" && !isAddress(baseUrl)) return new MlxProvider({ model, folder: baseUrl });
+  if (provider === "mlx" && !isAddress(baseUrl)) {
+    return new MlxProvider({ model, folder: baseUrl, download: settings });
+  }
   if (baseUrl === undefined) throw new ConfigurationError(`Provider ${provider} has no baseUrl.`);
   const server = { ...settings, baseUrl };
   if (provider === "lmstudio") return new LmStudioProvider(server);

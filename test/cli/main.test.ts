@@ -27,6 +27,7 @@ describe("help", () => {
     expect(commands).toEqual([
       "generate",
       "models",
+      "pull",
       "health",
       "convert",
       "config",
@@ -35,7 +36,7 @@ describe("help", () => {
     ]);
   });
 
-  test.each(["generate", "models", "health", "convert", "config", "completion"])(
+  test.each(["generate", "models", "pull", "health", "convert", "config", "completion"])(
     "%s shows what it does, with examples",
     async (name) => {
       const { code, stdout } = await run(["help", name]);

@@ -22,7 +22,10 @@ const codes = tablesOf(page)
     })),
   );
 /** These come from outside of any chain of providers. */
-const OUTSIDE = ["timeout", "pull_failed", "stream_already_read", "all_providers_failed"];
+const OUTSIDE = [
+  ...["timeout", "stream_already_read", "all_providers_failed"],
+  ...["pull_failed", "gated", "disk_full", "wrong_content"],
+];
 
 const clock = { now: () => 0, random: () => 0, sleep: async () => {} };
 

@@ -1,0 +1,66 @@
+import { readFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { ConfigurationError } from "../errors.js";
+import { expandHome, homeFolder } from "../home-folder.js";
+
+/** Where the Hub is, and what it is told. */
+export interface HubAddress {
+  /** Without a slash at its end. */
+  endpoint: string;
+  token?: string;
+}
+
+const PUBLIC_HUB = "https://huggingface.co";
+const LONGEST_TOKEN = 4096;
+const TRUE = /^(1|on|yes|true)$/i;
+
+/** The folder of the Hugging Face cache, which Python's tools use too. */
+export function hubCache(env: NodeJS.ProcessEnv): string {
+  const folder = env.HF_HUB_CACHE || env.HUGGINGFACE_HUB_CACHE || join(hubHome(env), "hub");
+  return resolve(expandHome(folder, env));
+}
+
+/** Whether the environment forbids to ask the Hub. */
+export function isOffline(env: NodeJS.ProcessEnv): boolean {
+  return TRUE.test(env.HF_HUB_OFFLINE ?? "");
+}
+
+/** Reads the Hub's address and the token: of the environment, else of the file that `hf auth login` writes. */
+export async function readHubAddress(env: NodeJS.ProcessEnv): Promise<HubAddress> {
+  return { endpoint: endpointOf(env), token: await tokenOf(env) };
+}
+
+function hubHome(env: NodeJS.ProcessEnv): string {
+  const cache = env.XDG_CACHE_HOME || join(homeFolder(env), ".cache");
+  return env.HF_HOME || join(cache, "huggingface");
+}
+
+function endpointOf(env: NodeJS.ProcessEnv): string {
+  const text = env.HF_ENDPOINT?.trim() || PUBLIC_HUB;
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url && /^https?:$/.test(url.protocol) && !url.search && !url.hash && !url.username) {
+    return text.replace(/\/+$/, "");
+  }
+  throw new ConfigurationError(`HF_ENDPOINT is "${text}", which is not the address of a hub.`, {
+    hint: "Write it as https://host, or unset it.",
+  });
+}
+
+async function tokenOf(env: NodeJS.ProcessEnv): Promise<string | undefined> {
+  if (TRUE.test(env.HF_HUB_DISABLE_IMPLICIT_TOKEN ?? "")) return undefined;
+  for (const name of ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"]) {
+    const given = env[name]?.trim();
+    if (given) return checkedToken(given, name);
+  }
+  const file = expandHome(env.HF_TOKEN_PATH || join(hubHome(env), "token"), env);
+  const text = (await readFile(file, "utf8").catch(() => "")).trim();
+  return text === "" ? undefined : checkedToken(text, file);
+}
+
+/** The token itself stays out of the message. */
+function checkedToken(token: string, origin: string): string {
+  if (token.length <= LONGEST_TOKEN && /^[\x21-\x7e]+$/.test(token)) return token;
+  throw new ConfigurationError(
+    `The token of ${origin} holds characters that a header cannot carry, or is too long.`,
+  );
+}
