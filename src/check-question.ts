@@ -12,6 +12,9 @@ export const checkListing = checker({ useCache: allow.flag().optional() });
 /** Checks what `loadModel` and `unloadModel` are asked. */
 export const checkModelChange = checker({ model: model.optional(), signal });
 
+/** Checks what `showModel` and `removeModel` are asked. */
+export const checkModelQuestion = checker({ model, signal });
+
 /** Checks what `pullModel` is asked. */
 export const checkPull = checker({
   model,

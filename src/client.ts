@@ -22,9 +22,11 @@ import type {
   LLMRequest,
   LLMResponse,
   LLMStream,
+  ModelDetails,
   ModelInfo,
   ProviderHealth,
   PullProgress,
+  RemovedModel,
   StreamingRequest,
 } from "./types.js";
 
@@ -127,6 +129,23 @@ export class LLMClient {
    */
   pullModel(model: string, options: PullOptions = {}): AsyncGenerator<PullProgress> {
     return this.#primary.pullModel(model, options);
+  }
+
+  /**
+   * Everything that is known of a model, from the first provider that has it.
+   * @example const { parameters, license } = await client.showModel("demo");
+   */
+  showModel(model: string, options: QueryOptions = {}): Promise<ModelDetails> {
+    return this.#primary.showModel(model, options);
+  }
+
+  /**
+   * Deletes a model that the first provider keeps on this machine; for MLX from the Hugging Face
+   * cache, or with `@revision` that revision alone.
+   * @example const { bytes } = await client.removeModel("org/name");
+   */
+  removeModel(model: string, options: QueryOptions = {}): Promise<RemovedModel> {
+    return this.#primary.removeModel(model, options);
   }
 
   /**

@@ -4,10 +4,15 @@ import { systemClock } from "./chain/clock.js";
 import type { Leg } from "./chain/leg.js";
 import { repeat } from "./chain/retry.js";
 import { Silence } from "./chain/silence.js";
-import { checkEmbedding, checkModelChange, checkPull } from "./check-question.js";
-import { ValidationError } from "./errors.js";
+import {
+  checkEmbedding,
+  checkModelChange,
+  checkModelQuestion,
+  checkPull,
+} from "./check-question.js";
+import { type LLMError, ModelNotFoundError, typedError, ValidationError } from "./errors.js";
 import type { Provider, QueryContext } from "./providers/provider.js";
-import type { EmbeddingResponse, PullProgress } from "./types.js";
+import type { EmbeddingResponse, ModelDetails, PullProgress, RemovedModel } from "./types.js";
 
 /** What a question about models may be told. */
 export interface QueryOptions {
@@ -94,6 +99,40 @@ export class Primary {
     }
   }
 
+  /** Asks one provider after the other who knows the model: to tell of it changes nothing. */
+  async showModel(model: string, options: QueryOptions): Promise<ModelDetails> {
+    const question = checkModelQuestion({ ...options, model });
+    const meant = this.#legs.filter(({ provider }) => provider.isMeantBy?.(model));
+    const failures: LLMError[] = [];
+    for (const { provider, settings } of meant.length > 0 ? meant : this.#legs) {
+      try {
+        return await this.#ask(settings.timeout, "Looking at the model", question, (context) =>
+          show(provider, model, context),
+        );
+      } catch (error) {
+        if (question.signal?.aborted) throw error;
+        failures.push(typedError(error, "Looking at the model"));
+      }
+    }
+    throw failures.find(ModelNotFoundError.is.bind(ModelNotFoundError)) ?? failures[0]!;
+  }
+
+  async removeModel(model: string, options: QueryOptions): Promise<RemovedModel> {
+    const { provider, settings } = this.#leg;
+    const remove = supported(provider, "removeModel", "removing a model");
+    const question = checkModelQuestion({ ...options, model });
+    try {
+      return await this.#ask(
+        settings.firstTokenTimeout,
+        "Removing the model",
+        question,
+        (context) => remove(model, context),
+      );
+    } finally {
+      this.#onChange();
+    }
+  }
+
   async embed(
     texts: string | string[],
     options: QueryOptions & { model?: string },
@@ -132,7 +171,25 @@ export class Primary {
 }
 
 /** A method that not every provider has. */
-function supported<Name extends "loadModel" | "unloadModel" | "pullModel" | "embed">(
+/** A provider that tells nothing more has at least its list. */
+async function show(
+  provider: Provider,
+  model: string,
+  context: QueryContext,
+): Promise<ModelDetails> {
+  if (provider.showModel) return provider.showModel(model, context);
+  const found = (await provider.listModels(context)).find(({ id }) => id === model);
+  if (found) return found;
+  throw new ModelNotFoundError(`${provider.name} has no model "${model}".`, {
+    provider: provider.name,
+    model,
+    url: provider.url,
+  });
+}
+
+type Change = "loadModel" | "unloadModel" | "pullModel" | "removeModel" | "embed";
+
+function supported<Name extends Change>(
   provider: Provider,
   name: Name,
   what: string,

@@ -296,6 +296,8 @@ export interface ModelInfo {
   capabilities?: string[];
   /** True if it is in memory now. */
   loaded?: boolean;
+  /** False for a model that cannot run here, for which `description` tells why; for MLX. */
+  usable?: boolean;
   /** Folder on this machine. */
   path?: string;
 }
@@ -345,6 +347,32 @@ export interface HealthReport {
   /** True if at least one provider is healthy. */
   healthy: boolean;
   providers: ProviderHealth[];
+}
+
+/** A file of a model. */
+export interface ModelFile {
+  name: string;
+  /** Bytes. */
+  size: number;
+}
+
+/** Everything that a provider tells of one model; what it does not tell is undefined. */
+export interface ModelDetails extends ModelInfo {
+  /** How many numbers its weights are. */
+  parameters?: number;
+  files?: ModelFile[];
+  /** True if it says how a conversation is written. */
+  hasTemplate?: boolean;
+  license?: string;
+  /** Commit on the Hub. */
+  revision?: string;
+}
+
+/** A model that is no longer there. */
+export interface RemovedModel {
+  id: string;
+  /** Bytes that became free. */
+  bytes: number;
 }
 
 /** Embeddings of texts, in their order. */

@@ -21,6 +21,7 @@ test("the package exports the client and the errors, and nothing else at run tim
     "StreamInterruptedError",
     "TimeoutError",
     "ValidationError",
+    "convertModel",
     "explainConfig",
   ]);
 });

@@ -135,6 +135,18 @@ export function commonOptions(flags: CommonFlags, command: Command): CommonOptio
   };
 }
 
+/** The same for a command whose argument is a model; like -m that may be `provider:model`. */
+export function modelOptions(
+  name: string,
+  flags: CommonFlags,
+  command: Command,
+): CommonOptions & { model: string } {
+  if (flags.model !== undefined) command.error("error: name the model without -m");
+  const options = commonOptions({ ...flags, model: name }, command);
+  const { model = name, ...others } = options.sources.flags;
+  return { ...options, model, sources: { ...options.sources, flags: others } };
+}
+
 /** The request without its messages and what is in files, from parsed flags. */
 export function requestOptions(flags: GenerationFlags): Omit<LLMRequest, "messages"> {
   const { raw, adapter, quantize, xtcProbability, xtcThreshold, reasoning, ...others } = flags;

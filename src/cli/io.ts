@@ -17,8 +17,12 @@ export interface Io {
   stdin: {
     /** True if something was piped or redirected into the command. */
     piped: boolean;
+    /** True if a person can answer a question. */
+    isTTY: boolean;
     /** All of it, as text. */
     read(): Promise<string>;
+    /** The next line. */
+    readLine(): Promise<string>;
   };
   stdout: Output;
   stderr: Output;
@@ -56,7 +60,12 @@ const STILL_OPEN =
 export function processIo(signal: AbortSignal): Io {
   const stderr = output(process.stderr);
   return {
-    stdin: { piped: stdinIsPiped(), read: () => readStdin(stderr, signal) },
+    stdin: {
+      piped: stdinIsPiped(),
+      isTTY: process.stdin.isTTY === true,
+      read: () => readStdin(stderr, signal),
+      readLine: () => readLine(signal),
+    },
     stdout: output(process.stdout),
     stderr,
     signal,
@@ -92,6 +101,21 @@ function stdinIsPiped(): boolean {
   } catch {
     // A closed stdin.
     return false;
+  }
+}
+
+async function readLine(signal: AbortSignal): Promise<string> {
+  const { createInterface } = await import("node:readline/promises");
+  const reader = createInterface({ input: process.stdin });
+  const stop = () => reader.close();
+  signal.addEventListener("abort", stop);
+  try {
+    for await (const line of reader) return line;
+    signal.throwIfAborted();
+    return "";
+  } finally {
+    signal.removeEventListener("abort", stop);
+    reader.close();
   }
 }
 

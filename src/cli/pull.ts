@@ -6,7 +6,7 @@ import {
   chooseMlx,
   type CommonFlags,
   type CommonOptions,
-  commonOptions,
+  modelOptions,
 } from "./flags.js";
 import type { Io } from "./io.js";
 import { keeperOf } from "./keeper.js";
@@ -43,18 +43,10 @@ export function pullCommand(run: (options: PullCommandOptions) => Promise<void>)
     .option("--offline", "only look whether it has been downloaded (mlx)")
     .addHelpText("after", EXAMPLES)
     .action((name: string, { file, offline = false, ...flags }: Flags) => {
-      if (flags.model !== undefined) command.error("error: name the model without -m");
       const names = [...(file === undefined ? [] : ["--file"]), ...(offline ? ["--offline"] : [])];
-      // Like -m it may begin with the name of a provider.
-      const common = chooseMlx(commonOptions({ ...flags, model: name }, command), names, command);
-      const { model = name, ...others } = common.sources.flags;
-      return run({
-        ...common,
-        sources: { ...common.sources, flags: others },
-        model,
-        file,
-        offline,
-      });
+      const { model, ...options } = modelOptions(name, flags, command);
+      const common = chooseMlx(options, names, command);
+      return run({ ...common, model, file, offline });
     });
 }
 

@@ -43,6 +43,12 @@ export async function loadChatTemplate(folder: string): Promise<ChatTemplate | u
   return { render: (input) => (input.tools?.length ? renderWithTools(input) : render(input)) };
 }
 
+/** The texts of all chat templates that a model's folder has. */
+export async function readTemplates(folder: string): Promise<string[]> {
+  const sources = await findSources(folder, await readTokenizerConfig(folder));
+  return [...sources.values()].map(({ text }) => text);
+}
+
 /**
  * Writes a conversation as plain text, for models without a chat template, as mlx-lm does.
  *

@@ -2,6 +2,7 @@ import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { ModelLoadError } from "../errors.js";
 import type { ModelInfo } from "../types.js";
+import { capabilitiesOf } from "./model-capabilities.js";
 import { isObject, type Json, readJsonObject } from "./json-file.js";
 import { DEMO, listModelFolders, type ModelSearch } from "./model-places.js";
 import { readSafetensorsHeader } from "./safetensors.js";
@@ -76,7 +77,8 @@ export async function listLocalModels(search: ModelSearch = {}): Promise<ModelIn
   return models;
 }
 
-async function describeModel(id: string, folder: string): Promise<ModelInfo> {
+/** What a list tells of the model in a folder. */
+export async function describeModel(id: string, folder: string): Promise<ModelInfo> {
   const changed = await stat(join(folder, "config.json")).catch(() => undefined);
   const info = {
     id,
@@ -95,10 +97,10 @@ async function describeModel(id: string, folder: string): Promise<ModelInfo> {
       size: files.weightBytes,
       quantization: quantizationOf(files),
       family: String(files.config.model_type),
-      capabilities: ["completion"],
+      capabilities: await capabilitiesOf(folder, files.config),
     };
   } catch (error) {
-    return { ...info, description: `Broken: ${(error as Error).message}` };
+    return { ...info, description: `Broken: ${(error as Error).message}`, usable: false };
   }
 }
 

@@ -102,12 +102,17 @@ async function modelsWithin({ folder, layout }: ModelPlace): Promise<FoundModel[
   return [{ id: basename(folder), folder }];
 }
 
+/** The folder in which this package keeps models of its own. */
+export function ownCache(env: NodeJS.ProcessEnv): string {
+  const cache = env.XDG_CACHE_HOME || join(homeFolder(env), ".cache");
+  return join(cache, "llm-client", "models");
+}
+
 async function modelPlaces({
   env = process.env,
   folders = [],
 }: ModelSearch): Promise<ModelPlace[]> {
   const home = homeFolder(env);
-  const cache = env.XDG_CACHE_HOME || join(home, ".cache");
   const places: ModelPlace[] = [];
   for (const path of folders) {
     const folder = resolve(expandHome(path, env));
@@ -121,7 +126,7 @@ async function modelPlaces({
     places.push({ label: "the folder", folder, layout });
   }
   places.push(
-    { label: "llm-client's cache", folder: join(cache, "llm-client", "models"), layout: "tree" },
+    { label: "llm-client's cache", folder: ownCache(env), layout: "tree" },
     { label: "the Hugging Face cache", folder: hubCache(env), layout: "hub" },
   );
   const lmStudioFolders = [

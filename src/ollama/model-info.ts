@@ -1,4 +1,4 @@
-import type { ModelInfo } from "../types.js";
+import type { ModelDetails, ModelInfo } from "../types.js";
 import { countOf, type Fields, fieldsOf, textOf } from "../fields.js";
 import { isSameModel, namespaceOf } from "./model-name.js";
 
@@ -34,6 +34,26 @@ export function toModelInfo(entry: Fields, running: Fields[]): ModelInfo | undef
   };
 }
 
+/** A model of `/api/show`, with what `/api/tags` and `/api/ps` tell of it. */
+export function toModelDetails(
+  id: string,
+  shown: Fields,
+  listed: Fields[],
+  running: Fields[],
+): ModelDetails {
+  const entry = findByName(listed, id) ?? {};
+  const details = { ...fieldsOf(entry.details), ...fieldsOf(shown.details) };
+  const { capabilities = entry.capabilities, modified_at = entry.modified_at } = shown;
+  const merged = { ...entry, model: nameOf(entry) ?? id, details, capabilities, modified_at };
+  return {
+    ...(toModelInfo(merged, running) as ModelInfo),
+    contextLength: contextLengthOf(shown),
+    parameters: countOf(fieldsOf(shown.model_info)["general.parameter_count"]),
+    hasTemplate: textOf(shown.template) !== undefined,
+    license: firstLine(textOf(shown.license)),
+  };
+}
+
 /** The entry of that model in a list. */
 export function findByName(entries: Fields[], model: string): Fields | undefined {
   return entries.find((entry) => isSameModel(nameOf(entry) ?? "", model));
@@ -56,6 +76,11 @@ export function contextLengthOf(shown: Fields): number | undefined {
   const [, set] = /^num_ctx\s+(\d+)$/m.exec(textOf(shown.parameters) ?? "") ?? [];
   if (set === undefined) return trained;
   return Math.min(Number(set), trained ?? Number.POSITIVE_INFINITY);
+}
+
+/** Ollama gives the whole text, which begins with its name. */
+function firstLine(text: string | undefined): string | undefined {
+  return text?.trim().split("\n", 1)[0];
 }
 
 function toUnixTime(date: unknown): number | undefined {

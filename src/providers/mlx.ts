@@ -12,7 +12,15 @@ import { loadNative, nativeAvailability } from "../mlx/native.js";
 import { generationError } from "../mlx/native-errors.js";
 import { toNativeSampling } from "../mlx/sampling.js";
 import type { CheckedRequest } from "../request.js";
-import type { ModelInfo, ProviderHealth, PullProgress, Timings, Usage } from "../types.js";
+import type {
+  ModelDetails,
+  ModelInfo,
+  ProviderHealth,
+  PullProgress,
+  RemovedModel,
+  Timings,
+  Usage,
+} from "../types.js";
 import type {
   CallContext,
   OptionalFeature,
@@ -91,10 +99,19 @@ export class MlxProvider implements Provider {
 
   async listModels({ signal }: { signal: AbortSignal }): Promise<ModelInfo[]> {
     const models = await untilAborted(listLocalModels(this.#search), signal);
-    // Where no model can run, the health check says so.
-    if (!nativeAvailability().ok) return models;
-    const known = loadNative().modelTypes();
-    return models.map((info) => (canRun(info, known) ? info : markUnsupported(info)));
+    return models.map(judged);
+  }
+
+  async showModel(model: string, { signal }: QueryContext): Promise<ModelDetails> {
+    const folder = await untilAborted(findModel(model, this.#search), signal);
+    const { showLocalModel } = await import("../mlx/model-details.js");
+    const details = judged(await untilAborted(showLocalModel(model, folder), signal));
+    return { ...details, loaded: this.#pool.isLoaded(folder) };
+  }
+
+  async removeModel(model: string): Promise<RemovedModel> {
+    const { removeLocalModel } = await import("../mlx/model-removal.js");
+    return removeLocalModel(model, this.#search);
   }
 
   isLoaded({ path }: ModelInfo): boolean {
@@ -217,13 +234,19 @@ async function* inBatches<Event, Outcome>(
   }
 }
 
-function canRun({ family }: ModelInfo, known: string[]): boolean {
-  return family === undefined || known.includes(family);
+/** Says whether a model can run here; one whose files are broken is known not to. */
+function judged<Info extends ModelInfo>(info: Info): Info {
+  if (info.usable === false) return info;
+  const why = hindrance(info);
+  if (why === undefined) return { ...info, usable: true };
+  return { ...info, usable: false, description: `Cannot be used: ${why}`, capabilities: [] };
 }
 
-function markUnsupported(info: ModelInfo): ModelInfo {
-  const description = `Cannot be used: models of the kind "${info.family}" are not supported`;
-  return { ...info, description, capabilities: [] };
+function hindrance({ family }: ModelInfo): string | undefined {
+  const availability = nativeAvailability();
+  if (!availability.ok) return availability.message;
+  if (family !== undefined && loadNative().modelTypes().includes(family)) return undefined;
+  return `models of the kind "${family}" are not supported`;
 }
 
 function describeEngine(): Pick<ProviderHealth, "reachable" | "version" | "device"> {

@@ -7,11 +7,23 @@ import { hasImages, mayPause, toChatBody, warningsFor } from "../ollama/chat-req
 import { type ChatCall, streamChat } from "../ollama/chat-stream.js";
 import { embed } from "../ollama/embed.js";
 import { checkHealth } from "../ollama/health.js";
-import { can, contextLengthOf, findByName, toModelInfo } from "../ollama/model-info.js";
+import {
+  can,
+  contextLengthOf,
+  findByName,
+  toModelDetails,
+  toModelInfo,
+} from "../ollama/model-info.js";
 import { pullModel } from "../ollama/pull.js";
 import { OllamaServer, type Purpose } from "../ollama/server.js";
 import type { CheckedRequest } from "../request.js";
-import type { EmbeddingResponse, ModelInfo, ProviderHealth, PullProgress } from "../types.js";
+import type {
+  EmbeddingResponse,
+  ModelDetails,
+  ModelInfo,
+  ProviderHealth,
+  PullProgress,
+} from "../types.js";
 import type {
   CallContext,
   OptionalFeature,
@@ -116,6 +128,15 @@ export class OllamaProvider implements Provider {
 
   pullModel(model: string, { signal }: QueryContext): AsyncGenerator<PullProgress> {
     return pullModel(this.#server, model, signal);
+  }
+
+  async showModel(model: string, { signal }: QueryContext): Promise<ModelDetails> {
+    const [shown, listed, running] = await Promise.all([
+      this.#server.show(model, signal),
+      this.#server.models(signal),
+      this.#server.running(signal),
+    ]);
+    return toModelDetails(model, shown, listed, running);
   }
 
   async embed(

@@ -4,10 +4,12 @@ import type {
   Attempt,
   EmbeddingResponse,
   LLMResponse,
+  ModelDetails,
   ModelInfo,
   ProviderHealth,
   ProviderName,
   PullProgress,
+  RemovedModel,
   StreamEvent,
 } from "../types.js";
 
@@ -100,6 +102,10 @@ export interface Provider {
   unloadModel?(model: string | undefined, context: QueryContext): Promise<void>;
   /** Downloads a model. */
   pullModel?(model: string, context: PullContext): AsyncIterable<PullProgress>;
+  /** Everything that is known of a model; it is not loaded for that. */
+  showModel?(model: string, context: QueryContext): Promise<ModelDetails>;
+  /** Deletes a model from this machine. */
+  removeModel?(model: string, context: QueryContext): Promise<RemovedModel>;
   /** One vector for each text. */
   embed?(
     texts: string[],

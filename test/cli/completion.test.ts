@@ -21,7 +21,7 @@ async function scriptFor(shell: string): Promise<string> {
   return file;
 }
 
-const COMMANDS = ["completion", "config", "convert", "generate", "health", "help", "models"];
+const COMMANDS = ["completion", "config", "convert", "generate", "health", "help", "models", "pull"];
 const PROVIDERS = ["auto", "lmstudio", "mlx", "ollama"];
 
 const OFFERS: [string, string[]][] = [
@@ -32,6 +32,10 @@ const OFFERS: [string, string[]][] = [
   ["llm-client health --provider o", ["ollama"]],
   ["llm-client generate Hello --reasoning ", ["high", "low", "medium", "off", "on"]],
   ["llm-client models --temp", []],
+  ["llm-client models --js", ["--json"]],
+  ["llm-client models ", ["help", "rm", "show"]],
+  ["llm-client models rm --y", ["--yes"]],
+  ["llm-client pull --off", ["--offline"]],
   ["llm-client config ", ["explain", "help", "path", "show"]],
   ["llm-client config show --t", ["--timeout"]],
   ["llm-client completion ", ["bash", "fish", "zsh"]],

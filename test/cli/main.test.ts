@@ -147,7 +147,9 @@ describe("models", () => {
     await cp(join(root, "package.json"), join(home, ".lmstudio/models/org/broken/config.json"));
     const { code, stdout } = await run(["models", "-p", "mlx"]);
     expect(code).toBe(0);
-    expect(stdout).toMatch(/\norg\/broken\tmlx\t.*\tBroken: .*"model_type" is missing\.\t\n$/);
+    expect(stdout).toMatch(
+      /\norg\/broken\tmlx\t.*\tBroken: .*"model_type" is missing\.\t\t\tno\n$/,
+    );
   });
 });
 

@@ -1,6 +1,6 @@
 import { EXIT, exitCodeOf } from "../../src/cli/exit-codes.js";
 import * as errors from "../../src/errors.js";
-import { quoted, tablesOf, tableUnder } from "../helpers/markdown.js";
+import { quoted, readPage, tablesOf, tableUnder } from "../helpers/markdown.js";
 import { runCli } from "../helpers/run-cli.js";
 
 const page = "docs/cli.md";
@@ -40,13 +40,21 @@ describe("docs/cli.md", () => {
   });
 
   test.each(commands)("has every flag of %s, and no other", async (command) => {
-    const views = others(namesIn(await helpOf(command), "Commands"));
-    const helps = await Promise.all(
-      views.length > 0 ? views.map((view) => helpOf(command, view)) : [helpOf(command)],
-    );
+    const help = await helpOf(command);
+    const views = others(namesIn(help, "Commands"));
     const common = WITHOUT_COMMON.includes(command) ? [] : flagsUnder("Common flags");
-    const told = [...common, ...flagsUnder(command)].sort();
-    for (const help of helps) expect(others(namesIn(help, "Options"))).toEqual(told);
+    for (const view of ["", ...views]) {
+      const path = view === "" ? [command] : [command, view];
+      const flags = others(namesIn(await helpOf(...path), "Options"));
+      // Alone it does nothing.
+      if (command === "config" && view === "") expect(flags).toEqual([]);
+      else expect([path, flags]).toEqual([path, [...common, ...flagsUnder(path.join(" "))].sort()]);
+    }
+  });
+
+  test("has everything that models can do", async () => {
+    const told = [...readPage(page).matchAll(/^### models (\w+)$/gm)].map(([, name]) => name!);
+    expect(told.sort()).toEqual(others(namesIn(await helpOf("models"), "Commands")));
   });
 
   test("has every view of config", async () => {

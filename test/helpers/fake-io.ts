@@ -9,7 +9,12 @@ export class FakeIo implements Io {
   readonly stdin;
 
   constructor({ stdin, isTTY = false }: { stdin?: string; isTTY?: boolean } = {}) {
-    this.stdin = { piped: stdin !== undefined, read: async () => stdin ?? "" };
+    this.stdin = {
+      piped: stdin !== undefined,
+      isTTY,
+      read: async () => stdin ?? "",
+      readLine: async () => stdin ?? "",
+    };
     this.stdout.isTTY = isTTY;
     this.stderr.isTTY = isTTY;
   }
