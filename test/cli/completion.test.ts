@@ -33,7 +33,7 @@ const OFFERS: [string, string[]][] = [
   ["llm-client generate Hello --reasoning ", ["high", "low", "medium", "off", "on"]],
   ["llm-client models --temp", []],
   ["llm-client models --js", ["--json"]],
-  ["llm-client models ", ["help", "rm", "show"]],
+  ["llm-client models ", ["rm", "show"]],
   ["llm-client models rm --y", ["--yes"]],
   ["llm-client pull --off", ["--offline"]],
   ["llm-client config ", ["explain", "help", "path", "show"]],

@@ -370,8 +370,8 @@ describe("models", () => {
   test("marks those in memory", async () => {
     lmStudio.models.load("tiny-chat");
     const { stdout } = await run(["models", "-p", "lmstudio"]);
-    expect(stdout).toMatch(/^tiny-chat\tlmstudio\t.*\tloaded$/m);
-    expect(stdout).toMatch(/^tiny-reasoner\tlmstudio\t.*\t$/m);
+    expect(stdout).toMatch(/^tiny-chat\tlmstudio\t.*\tloaded\tcompletion,tools\t$/m);
+    expect(stdout).toMatch(/^tiny-reasoner\tlmstudio\t.*\t\tcompletion,thinking\t$/m);
   });
 
   test("-m filters, and --json prints a list", async () => {
