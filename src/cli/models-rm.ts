@@ -29,7 +29,8 @@ async function isWanted(model: string, client: LLMClient, io: Io): Promise<boole
   }
   // Of an unfinished download nothing can be shown.
   const shown = await client.showModel(model, { signal: io.signal }).catch(() => undefined);
-  const place = shown?.path === undefined ? "" : ` (${formatBytes(shown.size)} in ${shown.path})`;
+  const bytes = shown?.files?.reduce((sum, { size }) => sum + size, 0);
+  const place = shown?.path === undefined ? "" : ` (${formatBytes(bytes)} in ${shown.path})`;
   await io.stderr.write(`Remove ${cellText(model + place)}? [y/N] `);
   return /^y(es)?$/i.test((await io.stdin.readLine()).trim());
 }

@@ -61,7 +61,13 @@ export class PullBar {
     this.#startedAt = performance.now();
     this.#startedWith = completed;
     this.#bar = new progress.SingleBar(
-      { format: FORMAT, fps: REDRAWS_PER_SECOND, hideCursor: true, stream: asStream(this.#stderr) },
+      {
+        format: FORMAT,
+        barsize: 30,
+        fps: REDRAWS_PER_SECOND,
+        hideCursor: true,
+        stream: asStream(this.#stderr),
+      },
       progress.Presets.shades_classic,
     );
     const nothing = formatBytes(0);

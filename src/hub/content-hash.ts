@@ -10,12 +10,12 @@ export function newHash({ hashKind, size }: HubFile): Hash {
   return createHash("sha1").update(`blob ${size}\0`);
 }
 
-/** Adds what a file holds. */
+/** Adds what a file holds, telling how far that is. */
 export async function addContent(
   hash: Hash,
   handle: FileHandle,
   size: number,
-  signal: AbortSignal,
+  { signal, onProgress }: { signal: AbortSignal; onProgress(bytes: number): void },
 ): Promise<void> {
   const buffer = Buffer.allocUnsafe(Math.min(CHUNK, size));
   for (let position = 0; position < size; ) {
@@ -25,5 +25,6 @@ export async function addContent(
     if (bytesRead === 0) throw new Error(`The file ends at byte ${position}.`);
     hash.update(buffer.subarray(0, bytesRead));
     position += bytesRead;
+    onProgress(position);
   }
 }

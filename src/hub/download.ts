@@ -80,7 +80,10 @@ export async function persist<T>(
       }
       const longest = Math.min(retryDelay * retryExponentialBase ** failures++, retryMaxDelay);
       const seconds = error.retryAfter ?? longest * Math.random();
-      await sleep(Math.min(seconds, 6 * retryMaxDelay) * 1000, undefined, { signal });
+      // Its own error would not tell why.
+      await sleep(Math.min(seconds, 6 * retryMaxDelay) * 1000, undefined, { signal }).catch(() =>
+        signal.throwIfAborted(),
+      );
     }
   }
 }
@@ -108,7 +111,7 @@ class Part {
   async takeUp(): Promise<void> {
     const { size } = await this.#handle.stat();
     if (size > this.#job.file.size) return this.#restart();
-    await addContent(this.#hash, this.#handle, size, this.#job.signal);
+    await addContent(this.#hash, this.#handle, size, this.#job);
     this.#grow(size);
   }
 

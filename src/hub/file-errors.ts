@@ -30,7 +30,7 @@ export async function checkSpace(folder: string, bytes: number): Promise<void> {
   const free = bavail * bsize;
   if (bytes <= free) return;
   throw diskFull(
-    `The download needs ${gigabytes(bytes)}, and the disk of ${folder} has ${gigabytes(free)} free.`,
+    `The download needs ${shown(bytes)}, and the disk of ${folder} has ${shown(free)} free.`,
   );
 }
 
@@ -43,6 +43,6 @@ function diskFull(message: string, cause?: unknown): GenerationError {
   });
 }
 
-function gigabytes(bytes: number): string {
-  return `${(bytes / 1e9).toFixed(2)} GB`;
+function shown(bytes: number): string {
+  return bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
 }

@@ -1,6 +1,6 @@
 import {
   AuthenticationError,
-  type ConnectionError,
+  ConnectionError,
   GenerationError,
   type LLMError,
   ModelNotFoundError,
@@ -31,7 +31,10 @@ export interface HubRefusal extends AnswerHead {
   isOfHub: boolean;
 }
 
-const HUB = { name: "The Hub", start: "Is this machine online? HF_ENDPOINT names another hub." };
+const HUB = {
+  name: "Hugging Face",
+  start: "Is this machine online? HF_ENDPOINT names another hub.",
+};
 
 const HINTS: Record<string, string> = {
   dns: HUB.start,
@@ -118,11 +121,13 @@ export function hubNetworkError(
   { repository }: HubQuestion,
 ): LLMError {
   const where = { provider: "mlx" as const, url: url.origin, model: repository };
-  const typed = networkError(error, stage, where, HUB) as ConnectionError;
+  const typed = networkError(error, stage, where, HUB);
   const proxy = stage === "connecting" ? proxyFor(url) : undefined;
   if (proxy === undefined) return typed.with({ hint: HINTS[typed.code] ?? typed.hint });
-  return typed.with({
-    hint: `It is asked through the proxy of ${proxy}: correct or unset that, or put ${url.hostname} into NO_PROXY.`,
+  return new ConnectionError(`${url.origin} cannot be reached through the proxy of ${proxy}.`, {
+    ...typed,
+    cause: error,
+    hint: `Correct or unset ${proxy}, or put ${url.hostname} into NO_PROXY.`,
   });
 }
 

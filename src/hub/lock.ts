@@ -24,11 +24,10 @@ const DEAD_AFTER_MS = 30_000;
  */
 export async function tryLock(file: string, onLost: () => void): Promise<Lock | LockHolder> {
   const content = `${process.pid} ${hostname()} ${randomUUID()}\n`;
-  if (!(await createWhole(file, content))) {
+  // Of many who find that nobody holds it any more the fastest gets it.
+  while (!(await createWhole(file, content))) {
     const holder = await livingHolder(file);
     if (holder) return holder;
-    // Who is faster now gets it.
-    if (!(await createWhole(file, content))) return { pid: 0, host: "" };
   }
   const isMine = async () => (await readFile(file, "utf8").catch(() => "")) === content;
   const beat = setInterval(async () => {
@@ -60,11 +59,9 @@ async function createWhole(file: string, content: string): Promise<boolean> {
 
 /** Who holds a lock; a lock that nobody holds any more is removed. */
 async function livingHolder(file: string): Promise<LockHolder | undefined> {
-  const [content, stats] = await Promise.all([
-    readFile(file, "utf8").catch(() => undefined),
-    stat(file).catch(() => undefined),
-  ]);
-  if (content === undefined || stats === undefined) return undefined;
+  const found = await Promise.all([readFile(file, "utf8"), stat(file)]).catch(ifMissing);
+  if (!found) return undefined;
+  const [content, stats] = found;
   const [, pid, host] = /^(\d+) (\S*) /.exec(content) ?? [];
   const holder = { pid: Number(pid), host: host ?? "" };
   const isFresh = Date.now() - stats.mtimeMs < DEAD_AFTER_MS;
@@ -78,13 +75,14 @@ async function livingHolder(file: string): Promise<LockHolder | undefined> {
 /** Between looking and removing another process may have taken the lock: then it is put back. */
 async function removeStale(file: string, content: string): Promise<void> {
   const aside = `${file}.${randomUUID()}`;
-  const isMoved = await rename(file, aside).then(
-    () => true,
-    () => false,
-  );
+  const isMoved = await rename(file, aside).then(() => true, ifMissing);
   if (!isMoved) return;
   if ((await readFile(aside, "utf8")) !== content) await link(aside, file).catch(() => {});
   await rm(aside, { force: true });
+}
+
+function ifMissing(error: NodeJS.ErrnoException): undefined {
+  if (error.code !== "ENOENT") throw error;
 }
 
 function isAlive(pid: number): boolean {

@@ -99,7 +99,7 @@ export class RepositoryCache {
   /** What the folder of a commit holds. */
   async filesOf(commit: string): Promise<HubFile[]> {
     const folder = this.snapshot(commit);
-    const names = await readdir(folder).catch(() => [] as string[]);
+    const names = await readdir(folder, { recursive: true }).catch(() => [] as string[]);
     const files = names.map(async (path): Promise<HubFile[]> => {
       const stats = await stat(join(folder, path)).catch(() => undefined);
       return stats?.isFile() ? [{ path, size: stats.size, hash: "", hashKind: "git" }] : [];

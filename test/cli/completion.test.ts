@@ -21,7 +21,16 @@ async function scriptFor(shell: string): Promise<string> {
   return file;
 }
 
-const COMMANDS = ["completion", "config", "convert", "generate", "health", "help", "models", "pull"];
+const COMMANDS = [
+  "completion",
+  "config",
+  "convert",
+  "generate",
+  "health",
+  "help",
+  "models",
+  "pull",
+];
 const PROVIDERS = ["auto", "lmstudio", "mlx", "ollama"];
 
 const OFFERS: [string, string[]][] = [

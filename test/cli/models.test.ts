@@ -37,7 +37,7 @@ const mockShown: ModelDetails = {
   usable: false,
   description: "Cannot be used: it is\ta test.",
   license: "mit",
-  files: [{ name: "config.json", size: 731 }],
+  files: [{ name: "config.json", size: 1_530_000 }],
   path: "/models/folder",
 };
 
@@ -172,7 +172,7 @@ test("show prints a line for each fact", async () => {
       "license: mit",
       "folder: /models/folder",
       "files:",
-      "  config.json (731 B)",
+      "  config.json (1.5 MB)",
       "",
     ].join("\n"),
   );

@@ -363,7 +363,7 @@ describe("models", () => {
   test("lists those of all providers that can be asked", async () => {
     const { code, stdout, stderr } = await run(["models"], { env: { LMSTUDIO_BASE_URL: nobody } });
     expect(code).toBe(0);
-    expect(stdout).toMatch(/^tiny:latest\tollama\t995379\tF16\t\d*\tllama\t\t\n/);
+    expect(stdout).toMatch(/^tiny:latest\tollama\t995379\tF16\t\d*\tllama\t\t\t\t\n/);
     expect(stderr).toBe(`warning: Left out: LM Studio at ${nobody} refused the connection.\n`);
   });
 

@@ -135,7 +135,7 @@ export class FakeHub {
   #refuseUnlessKnown(
     name: string,
     revision: string,
-    { headers }: HubRequest,
+    { headers, path }: HubRequest,
     response: ServerResponse,
   ): boolean {
     const repository = this.repositories[name];
@@ -145,7 +145,7 @@ export class FakeHub {
       refuse(response, 401, undefined, "Invalid credentials in Authorization header");
     } else if (!repository || (repository.access === "private" && !hasToken)) {
       refuse(response, hasToken ? 404 : 401, "RepoNotFound", "Repository not found");
-    } else if (repository.access === "gated") {
+    } else if (repository.access === "gated" && /\/resolve\//.test(path)) {
       const message = `Access to model ${name} is restricted.`;
       refuse(response, hasToken ? 403 : 401, "GatedRepo", message);
     } else if (
