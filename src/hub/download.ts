@@ -28,7 +28,7 @@ export interface Download {
   onProgress(bytes: number): void;
 }
 
-/** What is wrong came from the server, so it is asked once more from the beginning, and then no more. */
+/** How often a file with the wrong content is downloaded anew. */
 const MOST_CORRUPT = 2;
 
 /** Downloads a file, from where an earlier download has left it, and checks it. */
@@ -61,7 +61,7 @@ export async function download(
   await rename(job.partial, job.target);
 }
 
-/** Repeats work that fails in passing, with growing delays, as long as it gets on or retries are left. */
+/** Repeats what fails in passing, with growing delays, while it gets on or retries are left. */
 export async function persist<T>(
   settings: RetrySettings,
   signal: AbortSignal,

@@ -25,7 +25,7 @@ export function isOffline(env: NodeJS.ProcessEnv): boolean {
   return TRUE.test(env.HF_HUB_OFFLINE ?? "");
 }
 
-/** Reads the Hub's address and the token: of the environment, else of the file that `hf auth login` writes. */
+/** The Hub's address, and the token of the environment or of the file of `hf auth login`. */
 export async function readHubAddress(env: NodeJS.ProcessEnv): Promise<HubAddress> {
   return { endpoint: endpointOf(env), token: await tokenOf(env) };
 }

@@ -43,64 +43,24 @@ const HINTS: Record<string, string> = {
 
 /** The error that an answer of the Hub means. */
 export function errorOfRefusal(refusal: HubRefusal, question: HubQuestion): LLMError {
-  const { status, headers } = refusal;
-  const { repository, revision, endpoint, file, token } = question;
-  const reason = headers["x-error-code"] ?? "";
+  const { status, headers, isOfHub } = refusal;
+  const { repository, endpoint, token } = question;
   const said = shown(headers["x-error-message"] ?? serverText(refusal.text, token).line, token);
-  const told = said === "" ? "" : `: ${said.replace(/\.$/, "")}`;
-  const details = { provider: "mlx", model: repository, url: endpoint, status };
-  const page = `${endpoint}/${repository}`;
-  if (!refusal.isOfHub && status < 500 && status !== 429) {
-    const message = `The Hub's storage refused ${file ?? repository} (status ${status}).`;
-    return new GenerationError(message, { ...details, code: "pull_failed", retryable: true });
-  }
-  if (reason === "GatedRepo") {
-    const hint = token
-      ? `Accept its terms at ${page} with the account of your token.`
-      : `Accept its terms at ${page}, then set HF_TOKEN to a token of that account.`;
-    return new AuthenticationError(`${repository} is gated${told}.`, {
-      ...details,
-      code: "gated",
-      hint,
-    });
-  }
-  if (reason === "RevisionNotFound") {
-    const hint = `${page}/tree/main lists its branches and tags.`;
-    const message = `${repository} has no revision "${revision}".`;
-    return new ModelNotFoundError(message, { ...details, hint });
-  }
-  if (reason === "EntryNotFound") {
-    const message = `${repository} has no file "${file}" at revision "${revision}".`;
-    return new ModelNotFoundError(message, {
-      ...details,
-      hint: `${page}/tree/main lists its files.`,
-    });
-  }
-  const isRefused = status === 401 || status === 403;
-  if (
-    status === 404 ||
-    (status === 401 && reason === "RepoNotFound" && !/credentials/i.test(said))
-  ) {
-    return notFound(question, details);
-  }
-  if (isRefused) return unauthorised(question, told, details);
-  if (status === 429) {
-    const retryAfter = Number(headers["retry-after"]) || undefined;
-    const hint = token ? undefined : "With a token in HF_TOKEN it allows more requests.";
-    const message = `The Hub wants fewer requests${told}.`;
-    return new RateLimitError(message, { ...details, retryAfter, hint });
-  }
-  if (status >= 500) {
-    const hint = "Try again later: what has been downloaded is kept.";
-    const message = `The Hub failed (status ${status})${told}.`;
-    return new GenerationError(message, {
-      ...details,
-      code: "server_error",
-      retryable: true,
-      hint,
-    });
-  }
-  return notHub(`status ${status}${told}`, question);
+  const failure: Failure = {
+    ...question,
+    said: said === "" ? "" : `: ${said.replace(/\.$/, "")}`,
+    page: `${endpoint}/${repository}`,
+    retryAfter: Number(headers["retry-after"]) || undefined,
+    details: { provider: "mlx", model: repository, url: endpoint, status },
+  };
+  if (status === 429) return tooMany(failure);
+  if (status >= 500) return failed(failure);
+  if (!isOfHub) return refusedByStorage(failure);
+  const reason = REASONS[headers["x-error-code"] ?? ""];
+  if (reason && !/credentials/i.test(said)) return reason(failure);
+  if (status === 404) return notFound(failure);
+  if (status === 401 || status === 403) return unauthorised(failure);
+  return notHub(`status ${status}${failure.said}`, question);
 }
 
 /** The error of an answer that no hub gives. */
@@ -141,18 +101,65 @@ function proxyFor(url: URL): string | undefined {
   return [...names, "http_proxy", "HTTP_PROXY"].find((name) => process.env[name]);
 }
 
-type Details = { provider: string; model: string; url: string; status: number };
+interface Failure extends HubQuestion {
+  /** The Hub's words, after a colon; empty if it has none. */
+  said: string;
+  /** Where the model is shown. */
+  page: string;
+  retryAfter: number | undefined;
+  details: { provider: string; model: string; url: string; status: number };
+}
 
-function notFound({ repository, endpoint, token }: HubQuestion, details: Details): LLMError {
+/** By the Hub's own code; without a token it also says 401 of what is not there. */
+const REASONS: Record<string, (failure: Failure) => LLMError> = {
+  RepoNotFound: notFound,
+  GatedRepo: ({ repository, said, page, token, details }) => {
+    const hint = token
+      ? `Accept its terms at ${page} with the account of your token.`
+      : `Accept its terms at ${page}, then set HF_TOKEN to a token of that account.`;
+    const message = `${repository} is gated${said}.`;
+    return new AuthenticationError(message, { ...details, code: "gated", hint });
+  },
+  RevisionNotFound: ({ repository, revision, page, details }) => {
+    const hint = `${page}/tree/main lists its branches and tags.`;
+    const message = `${repository} has no revision "${revision}".`;
+    return new ModelNotFoundError(message, { ...details, hint });
+  },
+  EntryNotFound: ({ repository, revision, file, page, details }) => {
+    const hint = `${page}/tree/main lists its files.`;
+    const message = `${repository} has no file "${file}" at revision "${revision}".`;
+    return new ModelNotFoundError(message, { ...details, hint });
+  },
+};
+
+function notFound({ repository, endpoint, token, details }: Failure): LLMError {
   const hint = token
     ? "Look at its spelling; a private model needs a token that may read it."
     : "Look at its spelling; for a private model set HF_TOKEN to a token that may read it.";
   return new ModelNotFoundError(`${endpoint} has no model "${repository}".`, { ...details, hint });
 }
 
-function unauthorised({ token }: HubQuestion, told: string, details: Details): LLMError {
+function unauthorised({ token, said, details }: Failure): LLMError {
   const hint = token
     ? "Make a new token at https://huggingface.co/settings/tokens, or unset the one that was sent."
     : "Set HF_TOKEN to a token of https://huggingface.co/settings/tokens.";
-  return new AuthenticationError(`The Hub refused access${told}.`, { ...details, hint });
+  return new AuthenticationError(`The Hub refused access${said}.`, { ...details, hint });
+}
+
+function tooMany({ token, said, retryAfter, details }: Failure): LLMError {
+  const hint = token ? undefined : "With a token in HF_TOKEN it allows more requests.";
+  const message = `The Hub wants fewer requests${said}.`;
+  return new RateLimitError(message, { ...details, retryAfter, hint });
+}
+
+function failed({ said, details }: Failure): LLMError {
+  const hint = "Try again later: what has been downloaded is kept.";
+  const message = `The Hub failed (status ${details.status})${said}.`;
+  return new GenerationError(message, { ...details, code: "server_error", retryable: true, hint });
+}
+
+/** Its addresses expire, and a new request gets a new one. */
+function refusedByStorage({ repository, file = repository, details }: Failure): LLMError {
+  const message = `The Hub's storage refused ${file} (status ${details.status}).`;
+  return new GenerationError(message, { ...details, code: "pull_failed", retryable: true });
 }
