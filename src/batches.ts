@@ -4,6 +4,8 @@ export interface BatchReader<In, Out> {
   read(batch: In[], made: Out[]): void;
   /** Adds what is left when the source has ended. */
   end?(made: Out[]): void;
+  /** Whether a failure of the source does no harm any more, so that it counts as its end. */
+  forgives?(error: unknown): boolean;
 }
 
 /**
@@ -24,12 +26,14 @@ export class Batches<In, Out> implements AsyncIterableIterator<Out[], undefined>
   next(): Promise<IteratorResult<Out[], undefined>> {
     if (this.#failure) return this.#fail(this.#failure.error);
     if (this.#isOver) return this.#over();
-    return this.#source.next().then(this.#make);
+    return this.#source.next().then(this.#make, this.#recover);
   }
 
   async return(): Promise<IteratorResult<Out[], undefined>> {
-    this.#isOver = true;
-    await this.#source.return?.();
+    if (!this.#isOver) {
+      this.#isOver = true;
+      await this.#source.return?.();
+    }
     return this.#over();
   }
 
@@ -47,6 +51,13 @@ export class Batches<In, Out> implements AsyncIterableIterator<Out[], undefined>
       this.#failure = { error };
     }
     return made.length > 0 ? { done: false as const, value: made } : this.next();
+  };
+
+  #recover = (error: unknown) => {
+    // Whoever has left it does not wait for more.
+    if (this.#isOver) return this.#over();
+    if (!this.#reader.forgives?.(error)) throw error;
+    return this.#make({ done: true, value: undefined });
   };
 
   #read(batch: In[], made: Out[]): void {
@@ -69,4 +80,20 @@ export class Batches<In, Out> implements AsyncIterableIterator<Out[], undefined>
   async #over(): Promise<IteratorReturnResult<undefined>> {
     return { done: true, value: undefined };
   }
+}
+
+/** A source that is opened when it is first read. */
+export function lazily<T>(open: () => Promise<AsyncIterator<T>>): AsyncIterableIterator<T> {
+  let source: AsyncIterator<T> | undefined;
+  const first = async () => {
+    source = await open();
+    return source.next();
+  };
+  return {
+    next: () => source?.next() ?? first(),
+    return: async () => source?.return?.() ?? { done: true, value: undefined },
+    [Symbol.asyncIterator]() {
+      return this;
+    },
+  };
 }

@@ -6,7 +6,7 @@ import { systemClock } from "./chain/clock.js";
 import { Fallback } from "./chain/fallback.js";
 import { type Leg, newLeg, serverOf } from "./chain/leg.js";
 import { Observer } from "./chain/observer.js";
-import type { Call, Outcome, Reply } from "./chain/route.js";
+import type { Outcome, Reply } from "./chain/route.js";
 import { checkListing } from "./check-question.js";
 import { type ConfigSources, resolveConfig, type Settings } from "./config/settings.js";
 import { LLMError, TimeoutError, typedError } from "./errors.js";
@@ -181,41 +181,38 @@ export class LLMClient {
     work: AbortController,
     wantsWhole: boolean,
   ): Promise<Reply> {
-    const ids = newIds(input);
+    const requestId = requestIdOf(input);
     const cleanUps: (() => void)[] = [];
     const onEnd = (outcome: Outcome) => {
       for (const cleanUp of cleanUps) cleanUp();
-      this.#observer.finish({ requestId: ids.requestId, ...outcome });
+      this.#observer.finish({ requestId, ...outcome });
     };
     try {
       cleanUps.push(this.#calls.add(work));
       const request = checkRequest(input);
       cleanUps.push(abortTogether(work, request.signal));
       cleanUps.push(endAfter(this.#settings.deadline, work));
+      const { deadline, warnings } = this.#settings;
       return await this.#chain.open({
         request,
-        ...ids,
-        ...this.#startOf(work),
+        requestId,
+        responseId: randomUUID(),
+        signal: work.signal,
+        startedAt: performance.now(),
+        endsAt: deadline === undefined ? undefined : systemClock.now() + deadline,
         wantsWhole,
-        warnings: this.#settings.warnings,
+        warnings,
         attempts: [],
         observer: this.#observer,
         onEnd,
       });
     } catch (error) {
-      const { requestId } = ids;
       // What fails before the first attempt tells as much as what fails later.
       const attempts = LLMError.is(error) ? (error.attempts ?? []) : [];
       const failure = typedError(error).with({ requestId, attempts });
       onEnd({ error: failure });
       throw failure;
     }
-  }
-
-  #startOf({ signal }: AbortController): Pick<Call, "signal" | "startedAt" | "endsAt"> {
-    const { deadline } = this.#settings;
-    const endsAt = deadline === undefined ? undefined : systemClock.now() + deadline;
-    return { signal, startedAt: performance.now(), endsAt };
   }
 
   async #healthOf(leg: Leg): Promise<ProviderHealth> {
@@ -231,10 +228,9 @@ export class LLMClient {
   }
 }
 
-function newIds(input: unknown): { requestId: string; responseId: string } {
+function requestIdOf(input: unknown): string {
   const given = (input as Partial<LLMRequest> | undefined)?.requestId;
-  const requestId = typeof given === "string" && given !== "" ? given : randomUUID();
-  return { requestId, responseId: randomUUID() };
+  return typeof given === "string" && given !== "" ? given : randomUUID();
 }
 
 /** Aborts a call when its time is over; call what it returns at its end. */

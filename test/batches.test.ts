@@ -1,4 +1,4 @@
-import { Batches } from "../src/batches.js";
+import { Batches, lazily } from "../src/batches.js";
 
 async function* lists(...batches: number[][]) {
   yield* batches;
@@ -89,3 +89,64 @@ test("leaving the loop closes the source", async () => {
   for await (const _ of new Batches(source(), doubling)) break;
   expect(isClosed).toBe(true);
 });
+
+test("takes a failure of the source that does no harm for its end", async () => {
+  const reader = { ...doubling, end: (made: number[]) => made.push(0), forgives: isCut };
+  expect(await all(new Batches(failing(new Error("cut")), reader))).toEqual([[2], [0]]);
+  const batches = new Batches(failing(new Error("other")), reader);
+  expect(await batches.next()).toEqual({ done: false, value: [2] });
+  await expect(batches.next()).rejects.toThrow("other");
+});
+
+test("who left while waiting hears of the end, not of the failure that leaving causes", async () => {
+  let fail = (_error: Error) => {};
+  const source = {
+    next: () => new Promise<never>((_, reject) => (fail = reject)),
+    return: async () => {
+      fail(new Error("left"));
+      return { done: true as const, value: undefined };
+    },
+    [Symbol.asyncIterator]() {
+      return this;
+    },
+  };
+  const batches = new Batches(source, doubling);
+  const waiting = batches.next();
+  await batches.return();
+  expect(await waiting).toEqual({ done: true, value: undefined });
+});
+
+test("opens a source when it is first read, and closes what it opened", async () => {
+  const log: string[] = [];
+  async function* source() {
+    try {
+      log.push("read");
+      yield 1;
+      yield 2;
+    } finally {
+      log.push("closed");
+    }
+  }
+  const values = lazily(async () => {
+    log.push("opened");
+    return source();
+  });
+  expect(log).toEqual([]);
+  for await (const value of values) {
+    expect(value).toBe(1);
+    break;
+  }
+  expect(log).toEqual(["opened", "read", "closed"]);
+  expect(await lazily(() => Promise.reject(new Error("never"))).return?.()).toMatchObject({
+    done: true,
+  });
+});
+
+function isCut(error: unknown): boolean {
+  return (error as Error).message === "cut";
+}
+
+async function* failing(error: Error) {
+  yield [1];
+  throw error;
+}

@@ -47,7 +47,8 @@ export class Retry implements Route {
     const { requestId, attempts, observer, signal, endsAt } = call;
     const onRetry = (error: LLMError, delay: number) =>
       observer.retry({ requestId, attempt: attempts.at(-1)!, delay, error });
-    return repeat(() => this.#inner.open(call), { ...this.#policy, signal, endsAt, onRetry });
+    const policy = Object.assign({ signal, endsAt, onRetry }, this.#policy);
+    return repeat(() => this.#inner.open(call), policy);
   }
 }
 

@@ -121,8 +121,8 @@ export class Exchange
     headers: Record<string, string | string[] | undefined>,
   ): void {
     if (status < 200) return;
-    const flat = Object.entries(headers).map(([name, value]) => [name, String(value)]);
-    this.#resolveHead({ status, headers: Object.fromEntries(flat) });
+    for (const name of Object.keys(headers)) headers[name] = String(headers[name]);
+    this.#resolveHead({ status, headers: headers as AnswerHead["headers"] });
   }
 
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Uint8Array): void {

@@ -104,7 +104,7 @@ export class HttpClient {
     if (answer.status >= 300 || contentType === "text/html") throw await errorIn(answer, where);
     checkEncoding(answer, where);
     if (contentType === "application/json") await checkNoError(answer, where);
-    return { ...answer, contentType };
+    return Object.assign(answer, { contentType });
   }
 
   /** Ends everything, also what is under way; it may be called twice. */
@@ -123,12 +123,12 @@ export class HttpClient {
     for (let isRepeated = false; ; isRepeated = true) {
       const exchange = this.#exchange(options);
       const onConnection = (connection: Connection) => exchange.onConnection(connection);
-      const tracked: TrackedRequest = { ...request, onConnection };
+      const tracked: TrackedRequest = Object.assign({ onConnection }, request);
       connections.dispatch(tracked, exchange);
       try {
         const head = await exchange.head;
         report(head, options);
-        return { ...head, chunks: exchange };
+        return { status: head.status, headers: head.headers, chunks: exchange };
       } catch (error) {
         // The server closed an idle connection in the moment of its reuse.
         if (isRepeated || !exchange.diedUnanswered) throw error;

@@ -11,7 +11,7 @@ const LONGEST_LINE = 16 * 1024 * 1024;
 export function readNdjson(
   chunks: AsyncIterable<Uint8Array[]>,
   where: Where,
-): AsyncIterableIterator<unknown[]> {
+): Batches<Uint8Array, unknown> {
   return new Batches(chunks, new LineReader(where));
 }
 
@@ -28,15 +28,15 @@ class LineReader implements BatchReader<Uint8Array, unknown> {
   }
 
   read(chunks: Uint8Array[], values: unknown[]): void {
-    for (const chunk of chunks) this.#keep(chunk);
-    if (chunks.some(endsLine)) this.#parse(values);
+    if (chunks.some(endsLine)) this.#parse(this.#join(chunks), values);
+    else for (const chunk of chunks) this.#keep(chunk);
     if (this.#restLength <= LONGEST_LINE) return;
     throw this.#error(`sent a line of more than ${LONGEST_LINE / 1024 / 1024} MiB`);
   }
 
   /** The last line may come without its end. */
   end(values: unknown[]): void {
-    const text = this.#decode(this.#join());
+    const text = this.#decode(this.#join([]));
     if (text.trim() === "") return;
     try {
       values.push(JSON.parse(text));
@@ -45,11 +45,10 @@ class LineReader implements BatchReader<Uint8Array, unknown> {
     }
   }
 
-  #parse(values: unknown[]): void {
-    // One decoding for all lines that came together: that is most of the time saved here.
-    const bytes = this.#join();
+  #parse(bytes: Buffer, values: unknown[]): void {
     const whole = bytes.lastIndexOf(LINE_FEED) + 1;
-    const text = this.#decode(bytes.subarray(0, whole));
+    // One decoding for all lines that came together: that is most of the time saved here.
+    const text = this.#decode(bytes, whole);
     if (whole < bytes.length) this.#keep(bytes.subarray(whole));
     let start = 0;
     for (let end = text.indexOf("\n"); end !== -1; end = text.indexOf("\n", start)) {
@@ -69,15 +68,16 @@ class LineReader implements BatchReader<Uint8Array, unknown> {
     this.#restLength += bytes.length;
   }
 
-  #join(): Buffer {
-    const bytes = Buffer.concat(this.#rest, this.#restLength);
+  /** What was kept and what came now. */
+  #join(chunks: Uint8Array[]): Buffer {
+    const bytes = Buffer.concat([...this.#rest, ...chunks]);
     this.#rest = [];
     this.#restLength = 0;
     return bytes;
   }
 
-  #decode(bytes: Buffer): string {
-    const text = bytes.toString();
+  #decode(bytes: Buffer, end = bytes.length): string {
+    const text = bytes.toString("utf8", 0, end);
     if (!this.#isStart) return text;
     this.#isStart = false;
     return text.replace(/^\uFEFF/, "");

@@ -18,7 +18,7 @@ const LONGEST_EVENT = 16 * 1024 * 1024;
 export function readServerSentEvents(
   chunks: AsyncIterable<Uint8Array[]>,
   where: Where,
-): AsyncIterableIterator<ServerSentEvent[]> {
+): Batches<Uint8Array, ServerSentEvent> {
   return new Batches(chunks, new EventReader(where));
 }
 

@@ -4,7 +4,7 @@ import { type Fields, fieldsOf, isObject, listOf, parseJson, textOf } from "../f
 import { errorOfBody } from "../http/server-errors.js";
 import { shown } from "../http/server-text.js";
 import { detailsOf, type Where } from "../http/where.js";
-import { addEvent, type ProviderEvent } from "../providers/provider.js";
+import { addText, type ProviderEvent } from "../providers/provider.js";
 import type { FinishReason, TokenLogprob, ToolCall } from "../types.js";
 import { timingsOf, toTokenLogprob, toUsage } from "./chat-numbers.js";
 import { servedModel } from "./model-name.js";
@@ -87,8 +87,8 @@ export class ChatReply {
     const calls = listOf(tool_calls);
     if (reasoning === undefined && text === undefined && calls.length === 0) return;
     this.#firstContentAt ??= performance.now();
-    if (reasoning !== undefined) addEvent(batch, { type: "reasoning", text: reasoning });
-    if (text !== undefined) addEvent(batch, { type: "text", text });
+    if (reasoning !== undefined) addText(batch, "reasoning", reasoning);
+    if (text !== undefined) addText(batch, "text", text);
     this.#readCalls(calls, batch);
   }
 
@@ -97,7 +97,7 @@ export class ChatReply {
       const { name, arguments: given } = fieldsOf(call.function);
       if (typeof name !== "string") throw this.#misfit(call);
       const id = textOf(call.id) ?? `call_${randomUUID()}`;
-      addEvent(batch, { type: "tool-call", toolCall: { id, name, ...toArguments(given) } });
+      batch.push({ type: "tool-call", toolCall: { id, name, ...toArguments(given) } });
       this.#hasCalls = true;
     }
   }

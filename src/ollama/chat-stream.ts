@@ -1,5 +1,4 @@
-import { abortTogether } from "../abort.js";
-import { Batches } from "../batches.js";
+import { Batches, lazily } from "../batches.js";
 import type { CallOptions } from "../http/http-client.js";
 import type { ProviderEvent } from "../providers/provider.js";
 import type { ChatReply } from "./chat-reply.js";
@@ -15,31 +14,28 @@ export interface ChatCall {
 }
 
 /**
- * Sends a chat request and delivers the events of its reply. It prepares the request itself: in a
- * generator around it, each token would cost more.
+ * Sends a chat request, once that is prepared, and delivers the events of its reply: the last of
+ * them not before the connection is free for the next request.
  */
-export async function* streamChat(
+export function streamChat(
   server: OllamaServer,
   prepare: () => Promise<ChatCall>,
-): AsyncGenerator<readonly ProviderEvent[]> {
-  const { options, reply } = await prepare();
-  const connection = new AbortController();
-  const unlink = abortTogether(connection, options.signal);
-  let lingering: NodeJS.Timeout | undefined;
-  const read = (lines: unknown[], batch: ProviderEvent[]) => {
-    reply.read(lines, batch);
-    if (reply.isDone) lingering ??= setTimeout(() => connection.abort(), LINGER_MS);
-  };
-  try {
-    const lines = await server.postForLines("/api/chat", { ...options, signal: connection.signal });
-    yield* new Batches(lines, { read });
-  } catch (error) {
-    // A whole reply stays one, whatever becomes of its connection.
-    if (!reply.isDone || options.signal.aborted) throw error;
-  } finally {
-    clearTimeout(lingering);
-    unlink();
-  }
-  // Not before the connection is free for the next request.
-  yield [reply.finish()];
+): AsyncIterable<readonly ProviderEvent[]> {
+  return lazily(async () => {
+    const { options, reply } = await prepare();
+    const lines = await server.postForLines("/api/chat", options);
+    let lingering: NodeJS.Timeout | undefined;
+    return new Batches(lines, {
+      read(batch, events: ProviderEvent[]) {
+        reply.read(batch, events);
+        if (reply.isDone) lingering ??= setTimeout(() => lines.return?.(), LINGER_MS).unref();
+      },
+      // A whole reply stays one, whatever becomes of its connection.
+      forgives: () => reply.isDone && !options.signal.aborted,
+      end(events) {
+        clearTimeout(lingering);
+        events.push(reply.finish());
+      },
+    });
+  });
 }

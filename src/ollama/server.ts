@@ -1,3 +1,4 @@
+import type { Batches } from "../batches.js";
 import { ModelNotFoundError, ProtocolError } from "../errors.js";
 import { type Fields, fieldsOf, listOf, textOf } from "../fields.js";
 import { type CallOptions, HttpClient, type HttpSettings } from "../http/http-client.js";
@@ -27,7 +28,7 @@ export class OllamaServer {
   }
 
   /** Posts JSON; resolves with the lines of the answer, in batches, when it has begun. */
-  async postForLines(path: string, options: CallOptions): Promise<AsyncIterable<unknown[]>> {
+  async postForLines(path: string, options: CallOptions): Promise<Batches<Uint8Array, unknown>> {
     const { chunks } = await this.#http.openStream(path, options);
     return readNdjson(chunks, this.where(options));
   }

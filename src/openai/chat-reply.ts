@@ -5,7 +5,7 @@ import type { ServerSentEvent } from "../http/server-sent-events.js";
 import { saysError, shown } from "../http/server-text.js";
 import { SERVERS } from "../http/servers.js";
 import { detailsOf, type Where } from "../http/where.js";
-import { addEvent, type ProviderEvent } from "../providers/provider.js";
+import { addText, type ProviderEvent } from "../providers/provider.js";
 import type { CheckedRequest } from "../request.js";
 import type { FinishReason, TokenLogprob, Usage } from "../types.js";
 import { toTokenLogprob, toUsage, timingsOf } from "./chat-numbers.js";
@@ -201,7 +201,7 @@ export class ChatReply {
     this.#mark();
     this.#hasReasoned = true;
     if (this.#reasoning !== undefined) this.#reasoning += text;
-    addEvent(batch, { type: "reasoning", text });
+    addText(batch, "reasoning", text);
   }
 
   /** OpenAI keeps it apart, but it is all that the reader gets. */
@@ -215,7 +215,7 @@ export class ChatReply {
     if (text !== "") {
       this.#mark();
       this.#hasText = true;
-      addEvent(batch, { type: "text", text });
+      addText(batch, "text", text);
     }
     if (!stopped) return;
     this.#isStopped = true;

@@ -1,9 +1,9 @@
-import { abortedBy, abortTogether } from "../abort.js";
-import { Batches } from "../batches.js";
+import { abortedBy } from "../abort.js";
+import { Batches, lazily } from "../batches.js";
 import { ConnectionError, LLMError, ProtocolError } from "../errors.js";
 import { parseJson } from "../fields.js";
 import type { CallOptions, HttpClient } from "../http/http-client.js";
-import { readServerSentEvents, type ServerSentEvent } from "../http/server-sent-events.js";
+import { readServerSentEvents } from "../http/server-sent-events.js";
 import { detailsOf, type Where } from "../http/where.js";
 import type { ProviderEvent } from "../providers/provider.js";
 import type { ChatReply } from "./chat-reply.js";
@@ -21,44 +21,68 @@ export interface ChatCall {
   reply: ChatReply;
 }
 
-/**
- * Sends a chat completion request and delivers the events of its reply. Reads to the end, so that
- * the connection can be used again; but a server that goes on after its last word is left.
- * It prepares the request itself: in a generator around it, each token would cost more.
- */
-export async function* streamChat(
+/** Sends a chat completion request, once that is prepared, and delivers the events of its reply. */
+export function streamChat(
   http: HttpClient,
   path: string,
   prepare: () => Promise<ChatCall>,
-): AsyncGenerator<readonly ProviderEvent[]> {
-  const { options, reply } = await prepare();
-  const connection = new AbortController();
-  const unlink = abortTogether(connection, options.signal);
+): AsyncIterable<readonly ProviderEvent[]> {
+  return lazily(async () => {
+    const call = await prepare();
+    const { chunks, contentType } = await http.openStream(path, call.options);
+    const where = http.where(call.options);
+    const isWhole = /\bjson$/.test(contentType);
+    return isWhole ? readWhole(chunks, where, call) : readEvents(chunks, where, call);
+  });
+}
+
+type Chunks = AsyncIterable<Uint8Array[]>;
+
+/**
+ * Reads to the end, so that the connection can be used again; but a server that goes on after its
+ * last word is left.
+ */
+function readEvents(chunks: Chunks, where: Where, call: ChatCall): AsyncIterator<ProviderEvent[]> {
+  const { reply, options } = call;
+  const parts = readServerSentEvents(chunks, where);
+  const leave = () => void parts.return();
   let lingering: NodeJS.Timeout | undefined;
-  const read = (events: ServerSentEvent[], batch: ProviderEvent[]) => {
-    reply.read(events, batch);
-    if (reply.isStopped) connection.abort();
-    if (!reply.hasEnded) return;
-    clearTimeout(lingering);
-    lingering = setTimeout(() => connection.abort(), reply.isDone ? LINGER_MS : FINISH_MS);
-  };
-  try {
-    const answer = await http.openStream(path, { ...options, signal: connection.signal });
-    const where = http.where(options);
-    if (/\bjson$/.test(answer.contentType)) {
-      yield reply.readWhole(await readJson(answer.chunks, where));
-    } else {
-      yield* new Batches(readServerSentEvents(answer.chunks, where), { read });
-    }
-  } catch (error) {
-    const isOnlyTheConnection = connection.signal.aborted || isCut(error);
-    if (!reply.hasEnded || !isOnlyTheConnection) throw error;
-  } finally {
-    clearTimeout(lingering);
-    unlink();
-  }
+  return new Batches(parts, {
+    read(batch, events: ProviderEvent[]) {
+      reply.read(batch, events);
+      if (reply.isStopped) leave();
+      if (!reply.hasEnded) return;
+      clearTimeout(lingering);
+      lingering = setTimeout(leave, reply.isDone ? LINGER_MS : FINISH_MS).unref();
+    },
+    forgives: (error) => reply.hasEnded && (options.signal.aborted || isCut(error)),
+    end(events) {
+      clearTimeout(lingering);
+      end(call, events);
+    },
+  });
+}
+
+/** Reads a reply that comes as one object, though a stream was asked for. */
+function readWhole(chunks: Chunks, where: Where, call: ChatCall): AsyncIterator<ProviderEvent[]> {
+  const parts: Uint8Array[] = [];
+  let size = 0;
+  return new Batches(chunks, {
+    read(batch) {
+      parts.push(...batch);
+      for (const { length } of batch) size += length;
+      if (size > MAX_WHOLE) throw new ProtocolError("The reply is too long.", detailsOf(where));
+    },
+    end(events: ProviderEvent[]) {
+      events.push(...call.reply.readWhole(parseJson(Buffer.concat(parts).toString())));
+      end(call, events);
+    },
+  });
+}
+
+function end({ options, reply }: ChatCall, events: ProviderEvent[]): void {
   if (options.signal.aborted) checkReason(abortedBy(options.signal));
-  yield reply.end();
+  events.push(...reply.end());
 }
 
 function isCut(error: unknown): boolean {
@@ -68,15 +92,4 @@ function isCut(error: unknown): boolean {
 /** A server that is silent after the finish owes nothing but the token counts. */
 function checkReason(reason: LLMError): void {
   if (reason.code !== "idle_timeout") throw reason;
-}
-
-async function readJson(chunks: AsyncIterable<Uint8Array[]>, where: Where): Promise<unknown> {
-  const parts: Uint8Array[] = [];
-  let size = 0;
-  for await (const batch of chunks) {
-    parts.push(...batch);
-    size = batch.reduce((sum, part) => sum + part.length, size);
-    if (size > MAX_WHOLE) throw new ProtocolError("The reply is too long.", detailsOf(where));
-  }
-  return parseJson(Buffer.concat(parts).toString());
 }

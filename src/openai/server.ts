@@ -48,7 +48,7 @@ export class OpenAiServer<Kind extends ServerKind = ServerKind> {
   chat(
     prepare: () => Promise<Chat>,
     context: CallContext,
-  ): AsyncGenerator<readonly ProviderEvent[]> {
+  ): AsyncIterable<readonly ProviderEvent[]> {
     const path = `${this.#api}/chat/completions`;
     return streamChat(this.http, path, async () => this.#chatCall(await prepare(), context));
   }

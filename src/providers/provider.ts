@@ -116,12 +116,11 @@ export interface Provider {
   close(): Promise<void>;
 }
 
-/** Adds an event to a batch; text that came together becomes one event. */
-export function addEvent(batch: ProviderEvent[], event: ProviderEvent): void {
+/** Adds text to a batch; what came together becomes one event. */
+export function addText(batch: ProviderEvent[], type: "text" | "reasoning", text: string): void {
   const last = batch.at(-1);
-  if (event.type === "text" && last?.type === "text") last.text += event.text;
-  else if (event.type === "reasoning" && last?.type === "reasoning") last.text += event.text;
-  else batch.push(event);
+  if (last?.type === type) last.text += text;
+  else batch.push({ type, text });
 }
 
 /** Options that shape the reply a little; a provider without them still gives a useful one. */

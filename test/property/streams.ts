@@ -3,7 +3,7 @@ import { setImmediate as turn } from "node:timers/promises";
 import { LmStudioProvider } from "../../src/providers/lmstudio.js";
 import { OllamaProvider } from "../../src/providers/ollama.js";
 import { OpenAiCompatibleProvider } from "../../src/providers/openai-compatible.js";
-import { addEvent, type Provider, type ProviderEvent } from "../../src/providers/provider.js";
+import { addText, type Provider, type ProviderEvent } from "../../src/providers/provider.js";
 import { checkRequest } from "../../src/request.js";
 import { readWireFixture } from "../servers/wire-fixtures.js";
 
@@ -79,7 +79,9 @@ export async function eventsOf(
     for await (const batch of provider.stream(request, context)) {
       for (const event of batch) {
         // How often it shows that it goes on depends on what came together.
-        if (event.type !== "progress") addEvent(events, steady(event));
+        if (event.type === "progress") continue;
+        if ("text" in event) addText(events, event.type, event.text);
+        else events.push(steady(event));
       }
     }
     return { events };
