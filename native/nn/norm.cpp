@@ -13,10 +13,14 @@ RMSNorm::RMSNorm(array weight, float eps) : weight_(std::move(weight)), eps_(eps
 }
 
 array RMSNorm::operator()(const array& x) const {
-  if (mx::on_gpu() || x.dtype() != mx::float32) return mx::rms_norm(x, weight_, eps_);
-  // On the CPU MLX records eleven small ops for its kernel, where six will do. The sum of squares
-  // of one row, a decoded token's, is a product.
+  // A decoded token's: one row, or one for each head.
   const bool is_row = x.ndim() == 2 && x.dim(0) == 1;
+  const bool is_token = is_row || (x.ndim() == 4 && x.dim(2) == 1);
+  if (mx::on_gpu() || !is_token || x.dtype() != mx::float32) {
+    return mx::rms_norm(x, weight_, eps_);
+  }
+  // On the CPU MLX records eleven small ops for its kernel, where six will do. The sum of squares
+  // of one row is a product.
   const array squares = is_row ? mx::addmm(eps_sum_, x, mx::transpose(x, {1, 0}))
                                : mx::sum(mx::square(x), -1) + eps_sum_;
   return x * mx::rsqrt(squares) * weight_row_;
