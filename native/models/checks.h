@@ -21,6 +21,10 @@ void check_linear_heads(int key_heads, int key_head_dim, int value_heads, int va
 /// Refuses more experts for a token than there are ("bad_config").
 void check_experts(int experts, int per_token);
 
+/// Refuses more layers than any model has ("bad_config"), for lists that are made before a missing
+/// tensor would tell.
+void check_layer_count(int layers);
+
 /// a · b, refused where no layer can be so wide ("bad_config").
 int checked_product(int a, int b);
 
