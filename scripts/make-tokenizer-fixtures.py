@@ -4,13 +4,15 @@ Each folder holds tokenizer.json, tokenizer_config.json, perhaps a chat template
 ids, decoded texts and rendered chats from the Python libraries, which the tests compare with ours.
 
     pip install -r scripts/requirements-oracle.txt
-    python scripts/make-tokenizer-fixtures.py
+    python scripts/make-tokenizer-fixtures.py [NAME...]
 """
 
 import json
 import os
 import random
 import shutil
+import sys
+from datetime import datetime
 from pathlib import Path
 
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
@@ -257,6 +259,116 @@ GEMMA = """\
 {%- endif %}
 """
 
+HARMONY = """\
+{#- What a parameter may be, as TypeScript writes it. -#}
+{%- macro type_of(schema, nullable=false) -%}
+    {%- if schema.oneOf -%}
+        {%- for choice in schema.oneOf -%}
+            {{- type_of(choice, nullable) }}
+            {%- if choice.description is defined %}{{- ' /* ' ~ choice.description ~ ' */' }}{% endif %}
+            {%- if not loop.last %}{{- ' | ' }}{% endif %}
+        {%- endfor -%}
+    {%- elif schema.type is defined and schema.type is iterable and schema.type is not string and schema.type is not mapping -%}
+        {{- schema.type | join(' | ') }}
+    {%- elif schema.enum -%}
+        {{- '"' + schema.enum | join('" | "') + '"' }}
+    {%- elif schema.type == 'array' and schema['items'] -%}
+        {%- set inner = type_of(schema['items']) -%}
+        {{- inner + '[]' if inner | length < 24 else 'Array<' + inner + '>' }}
+    {%- elif schema.type == 'object' and schema.properties -%}
+        {{- '{' }}
+        {%- for name, part in schema.properties.items() -%}
+            {{- name + ('' if name in (schema.required or []) else '?') + ': ' + type_of(part) }}
+            {%- if not loop.last %}{{- ', ' }}{% endif %}
+        {%- endfor -%}
+        {{- '}' }}
+    {%- else -%}
+        {{- 'number' if schema.type == 'integer' else schema.type or 'any' }}
+    {%- endif -%}
+    {%- if nullable or schema.nullable %}{{- ' | null' }}{% endif %}
+{%- endmacro -%}
+
+{%- macro functions(namespace_name, tools) -%}
+    {{- '## ' + namespace_name + '\n\nnamespace ' + namespace_name + ' {\n' }}
+    {%- for tool in tools -%}
+        {%- set tool = tool.function -%}
+        {{- '\n// ' + (tool.description or 'No description') + '\ntype ' + tool.name + ' = ' }}
+        {%- if tool.parameters and tool.parameters.properties -%}
+            {{- '(_: {\n' }}
+            {%- for name, schema in tool.parameters.properties.items() -%}
+                {%- if schema.description %}{{- '// ' + schema.description + '\n' }}{% endif %}
+                {{- name ~ ('' if name in (tool.parameters.required or []) else '?') ~ ': ' ~ type_of(schema) ~ ',' }}
+                {%- if schema.default is defined %}{{- ' // default: ' ~ (schema.default | tojson) }}{% endif %}
+                {{- '\n' }}
+            {%- endfor -%}
+            {{- '}) => any;\n' }}
+        {%- else -%}
+            {{- '() => any;\n' }}
+        {%- endif -%}
+    {%- endfor -%}
+    {{- '\n} // namespace ' + namespace_name }}
+{%- endmacro -%}
+
+{%- macro system_message() -%}
+    {%- if model_identity is not defined %}{% set model_identity = 'You are a small model.' %}{% endif %}
+    {%- if reasoning_effort is not defined %}{% set reasoning_effort = 'medium' %}{% endif %}
+    {{- model_identity + '\nCurrent date: ' + strftime_now('%Y-%m-%d') + '\n\nReasoning: ' + reasoning_effort }}
+    {{- '\n\n# Valid channels: analysis, commentary, final.' }}
+    {%- if tools %}{{- '\nCalls go to the commentary channel.' }}{% endif %}
+{%- endmacro -%}
+
+{{- '<|start|>system<|message|>' + system_message() + '<|end|>' }}
+{%- set instructions = '' %}
+{%- set turns = messages %}
+{%- if messages[0].role in ['developer', 'system'] %}
+    {%- set instructions = messages[0].content %}
+    {%- set turns = messages[1:] %}
+{%- endif %}
+{%- if instructions or tools %}
+    {{- '<|start|>developer<|message|>' }}
+    {%- if instructions %}{{- '# Instructions\n\n' + instructions }}{% endif %}
+    {%- if tools %}{{- ('\n\n' if instructions else '') + '# Tools\n\n' + functions('functions', tools) }}{% endif %}
+    {{- '<|end|>' }}
+{%- endif %}
+{%- set called = namespace(name=none) %}
+{%- for turn in turns %}
+    {%- if turn.role == 'assistant' %}
+        {%- if '<|channel|>' in turn.content %}
+            {{- raise_exception('A message of the assistant names a channel: give its thoughts apart.') }}
+        {%- endif %}
+        {%- if 'tool_calls' in turn %}
+            {#- Thoughts are kept until the final answer that they led to. -#}
+            {%- set later = namespace(is_answered=false) %}
+            {%- for next in turns[loop.index:] if next.role == 'assistant' and 'tool_calls' not in next %}
+                {%- set later.is_answered = true %}
+            {%- endfor %}
+            {%- if (turn.thinking or turn.content) and not later.is_answered %}
+                {{- '<|start|>assistant<|channel|>analysis<|message|>' + (turn.thinking or turn.content) + '<|end|>' }}
+            {%- endif %}
+            {%- set call = turn.tool_calls[0].function or turn.tool_calls[0] %}
+            {{- '<|start|>assistant to=functions.' + call.name + '<|channel|>commentary ' }}
+            {{- (call.content_type if call.content_type is defined else 'json') + '<|message|>' }}
+            {{- (call.arguments | tojson) + '<|call|>' }}
+            {%- set called.name = call.name %}
+        {%- else %}
+            {%- if loop.last and not add_generation_prompt and turn.thinking %}
+                {{- '<|start|>assistant<|channel|>analysis<|message|>' + turn.thinking + '<|end|>' }}
+            {%- endif %}
+            {{- '<|start|>assistant<|channel|>final<|message|>' + turn.content }}
+            {{- '<|return|>' if loop.last and not add_generation_prompt else '<|end|>' }}
+            {%- set called.name = none %}
+        {%- endif %}
+    {%- elif turn.role == 'tool' %}
+        {%- if called.name is none %}{{- raise_exception('A result without its call.') }}{% endif %}
+        {{- '<|start|>functions.' + called.name + ' to=assistant<|channel|>commentary<|message|>' }}
+        {{- (turn.content | tojson) + '<|end|>' }}
+    {%- else %}
+        {{- '<|start|>' + turn.role + '<|message|>' + turn.content + '<|end|>' }}
+    {%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}{{- '<|start|>assistant' }}{% endif %}
+"""
+
 SIMPLE = "{% for m in messages %}{{ m.role | upper }}: {{ m.content }}{{ eos_token if not loop.last }}\n{% endfor %}"
 SIMPLE_TOOLS = "{{ tools | map(attribute='function.name') | join(', ') }}\n" + SIMPLE
 
@@ -269,6 +381,32 @@ ADD_TOOL = {
             "type": "object",
             "properties": {"a": {"type": "number"}, "b": {"type": "number", "default": 0.5}},
             "required": ["a"],
+        },
+    },
+}
+PLAN_TOOL = {
+    "type": "function",
+    "function": {
+        "name": "plan",
+        "parameters": {
+            "type": "object",
+            "properties": {
+                "pace": {"type": "string", "enum": ["slow", "fast"], "default": "slow", "description": "How fast"},
+                "days": {"type": "array", "items": {"type": "integer"}},
+                "stops": {
+                    "type": "array",
+                    "items": {
+                        "type": "object",
+                        "properties": {"place": {"type": "string"}, "hours": {"type": "number", "nullable": True}},
+                        "required": ["place"],
+                    },
+                },
+                "budget": {"oneOf": [{"type": "number", "description": "in euros"}, {"type": "string"}]},
+                "note": {"type": ["string", "null"]},
+                "extra": {"type": "object"},
+                "anything": {},
+            },
+            "required": ["stops", "pace"],
         },
     },
 }
@@ -335,12 +473,52 @@ CHATS = {
     },
 }  # fmt: skip
 
+# Those of templates that are particular about them.
+MORE_CHATS = {
+    "harmony-like": {
+        "tool of many types": {
+            "messages": [
+                {"role": "system", "content": "Plan."},
+                {"role": "user", "content": "A trip"},
+                {
+                    "role": "assistant",
+                    "content": "",
+                    "reasoning": "A plan is wanted.",
+                    "toolCalls": [{"id": "1", "name": "plan", "arguments": {"stops": [], "pace": "slow"}}],
+                },
+                {"role": "tool", "content": "{\"ok\": true}", "toolCallId": "1"},
+            ],
+            "tools": [PLAN_TOOL, SEARCH_TOOL],
+            "variables": {"reasoning_effort": "high"},
+        },
+        "thoughts at the end": {
+            "messages": [
+                {"role": "user", "content": "Why?"},
+                {"role": "assistant", "content": "Because.", "reasoning": "Hm."},
+            ],
+            "addGenerationPrompt": False,
+        },
+        "result without a call": {
+            "messages": [{"role": "user", "content": "Hi"}, {"role": "tool", "content": "3", "toolCallId": "1"}],
+        },
+    },
+}  # fmt: skip
+
 # ------------------------------------------------------------------ the tokenizers
 
 QWEN_WORDS = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 LLAMA3_WORDS = QWEN_WORDS.replace(r"\p{N}|", r"\p{N}{1,3}|")
+
+
+# As gpt-oss: words begin anew at a capital letter and keep their 's.
+CAPITALS, SMALL = r"\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}", r"\p{Ll}\p{Lm}\p{Lo}\p{M}"
+ENDING = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+HARMONY_WORDS = (
+    rf"[^\r\n\p{{L}}\p{{N}}]?[{CAPITALS}]*[{SMALL}]+{ENDING}|[^\r\n\p{{L}}\p{{N}}]?[{CAPITALS}]+[{SMALL}]*{ENDING}"
+    r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
 
 
 def special(*contents: str) -> list[AddedToken]:
@@ -386,6 +564,13 @@ def llama3_like() -> Tokenizer:
         ]
     )
     return tokenizer
+
+
+def harmony_like() -> Tokenizer:
+    words = pre_tokenizers.Split(Regex(HARMONY_WORDS), "isolated")
+    bytes_only = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    names = "<|startoftext|> <|endoftext|> <|return|> <|channel|> <|start|> <|end|> <|message|> <|call|>".split()
+    return train_byte_level(11, pre_tokenizers.Sequence([words, bytes_only]), None, special(*names))
 
 
 def smollm_like() -> Tokenizer:
@@ -532,6 +717,11 @@ FIXTURES = {
         {"bos_token": "<|begin_of_text|>", "eos_token": "<|eot_id|>", "mask_token": "<mask>"},
         {"chat_template.jinja": LLAMA3},
     ),
+    "harmony-like": (
+        harmony_like,
+        {"bos_token": "<|startoftext|>", "eos_token": "<|return|>", "pad_token": "<|endoftext|>"},
+        {"chat_template.jinja": HARMONY},
+    ),
     "smollm-like": (
         smollm_like,
         {
@@ -566,11 +756,13 @@ FIXTURES = {
 
 # ------------------------------------------------------------------ goldens
 
+TODAY = datetime(2026, 3, 5)
+
 
 def for_python(message: dict) -> dict:
     result = {"role": message["role"], "content": message["content"]}
     if "reasoning" in message:
-        result["reasoning_content"] = message["reasoning"]
+        result["thinking"] = result["reasoning_content"] = message["reasoning"]
     if "toolCallId" in message:
         result["tool_call_id"] = message["toolCallId"]
     if "toolCalls" in message:
@@ -579,6 +771,16 @@ def for_python(message: dict) -> dict:
             for call in message["toolCalls"]
         ]
     return result
+
+
+class FixedClock(datetime):
+    @classmethod
+    def now(cls, tz=None):
+        return TODAY
+
+
+# What templates ask for the date.
+transformers.utils.chat_template_utils.datetime = FixedClock
 
 
 def render(tokenizer, chat: dict) -> dict:
@@ -643,12 +845,14 @@ def golden(folder: Path) -> dict:
                 "decodedWithoutSpecial": tokenizer.decode(ids, skip_special_tokens=True),
             }
         )
-    chats = [{"name": name, **chat, **render(tokenizer, chat)} for name, chat in CHATS.items()]
+    template = tokenizer.chat_template or ""
+    chats = {**CHATS, **MORE_CHATS.get(folder.name, {})} if template else {}
     return {
         "madeWith": {"tokenizers": tokenizers.__version__, "transformers": transformers.__version__},
         "cases": cases,
         "streams": random_streams(tokenizer, seed=len(folder.name)),
-        "chats": chats if tokenizer.chat_template else [],
+        **({"today": TODAY.isoformat()} if "strftime_now" in template else {}),
+        "chats": [{"name": name, **chat, **render(tokenizer, chat)} for name, chat in chats.items()],
     }
 
 
@@ -670,7 +874,8 @@ def write_golden(file: Path, value: dict) -> None:
 
 
 def main() -> None:
-    for name, (make, config, templates) in FIXTURES.items():
+    for name in sys.argv[1:] or FIXTURES:
+        make, config, templates = FIXTURES[name]
         folder = FOLDER / name
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)

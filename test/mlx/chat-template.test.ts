@@ -16,9 +16,12 @@ const HELLO: Message[] = [{ role: "user", content: "Hello" }];
 
 type GoldenChat = ChatInput & { name: string; text?: string; error?: string };
 
-function readChats(name: string): GoldenChat[] {
-  return JSON.parse(readFileSync(join(FIXTURES, name, "golden.json"), "utf8")).chats;
+/** The chats of a fixture, and the day on which they were rendered where their template asks for it. */
+function readGolden(name: string): { chats: GoldenChat[]; today?: string } {
+  return JSON.parse(readFileSync(join(FIXTURES, name, "golden.json"), "utf8"));
 }
+
+const readChats = (name: string): GoldenChat[] => readGolden(name).chats;
 
 const withTemplate = readdirSync(FIXTURES).filter((name) => readChats(name).length > 0);
 
@@ -29,8 +32,12 @@ test("goldens hold chats that are rendered and chats that are refused", () => {
 });
 
 describe.each(withTemplate)("the template of %s", (name) => {
+  afterEach(() => jest.useRealTimers());
+
   test.each(readChats(name))("does with $name what it does in Python", async (chat) => {
     const template = await loadChatTemplate(join(FIXTURES, name));
+    const { today } = readGolden(name);
+    if (today) jest.useFakeTimers({ now: new Date(today) });
     if (chat.text !== undefined) {
       expect(template?.render(chat)).toBe(chat.text);
     } else {
