@@ -55,7 +55,7 @@ struct ModelArgs {
         vocab_size(config.positive("vocab_size")),
         rms_norm_eps(config.positive_number("rms_norm_eps")),
         tie_word_embeddings(config.boolean("tie_word_embeddings", false)),
-        rope_theta(::rope_theta(config, 1000000.0f)),
+        rope_theta(::rope_theta(config)),
         rope_scaling(::rope_scaling(config)) {
     check_heads(num_attention_heads, num_key_value_heads, head_dim);
     check_experts(num_experts, num_experts_per_tok);
