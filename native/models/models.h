@@ -6,6 +6,8 @@
 std::unique_ptr<Model> make_cohere2(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_deepseek_v2(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_deepseek_v3(const Config& config, Weights& weights);
+std::unique_ptr<Model> make_dots1(const Config& config, Weights& weights);
+std::unique_ptr<Model> make_ernie4_5_moe(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_exaone4(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_gemma2(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_gemma3(const Config& config, Weights& weights);
@@ -28,6 +30,7 @@ std::unique_ptr<Model> make_minimax(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_mixtral(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_olmo2(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_olmo3(const Config& config, Weights& weights);
+std::unique_ptr<Model> make_olmoe(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_phi3(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_qwen2(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_qwen2_moe(const Config& config, Weights& weights);

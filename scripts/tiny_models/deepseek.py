@@ -2,6 +2,8 @@
 
 import mlx.core as mx
 
+from .experts import single_experts
+
 YARN = {
     "type": "yarn",
     "factor": 4.0,
@@ -86,22 +88,10 @@ def join_kv_b_proj(weights, dequantize=lambda weights, path: weights[f"{path}.we
     return {**others, **joined}
 
 
-def unstack_experts(weights):
-    """A tensor for each expert, as publishers store them."""
-    stored = {}
-    for name, value in weights.items():
-        if ".switch_mlp." not in name:
-            stored[name] = value
-            continue
-        for expert in range(value.shape[0]):
-            stored[name.replace(".switch_mlp.", f".experts.{expert}.")] = value[expert]
-    return stored
-
-
 def fp8_blocks(weights):
     """Matrices of attention, MLP and experts in 8 bits, with a scale for each block of 128 × 128."""
     stored = {}
-    for name, value in unstack_experts(join_kv_b_proj(weights)).items():
+    for name, value in single_experts()(join_kv_b_proj(weights)).items():
         if not name.endswith("_proj.weight"):
             stored[name] = value
             continue
@@ -121,7 +111,7 @@ def fp8_blocks(weights):
 def packed_int4_experts(weights):
     """Experts as compressed-tensors packs whole numbers of 4 bits, in groups of 32."""
     stored = {}
-    for name, value in unstack_experts(join_kv_b_proj(weights)).items():
+    for name, value in single_experts()(join_kv_b_proj(weights)).items():
         if ".experts." not in name:
             stored[name] = value
             continue
@@ -164,7 +154,7 @@ def soft_attention(random, name, shape):
 VARIANTS = {
     "deepseek_v2": {
         "config": {**DEEPSEEK_V2, "topk_method": "group_limited_greedy"},
-        "stored": unstack_experts,
+        "stored": single_experts(),
         "matters": [
             {"rope_theta": 500.0},
             {"rope_scaling": {**YARN, "mscale": 0.5}},

@@ -1,6 +1,7 @@
 """GLM 4.5 to 4.7, mixture of experts, with ordinary and with latent attention."""
 
-from .deepseek import DEEPSEEK_V3, WIDE, join_kv_b_proj, unstack_experts
+from .deepseek import DEEPSEEK_V3, WIDE, join_kv_b_proj
+from .experts import single_experts
 
 GLM4_MOE = {
     **{key: value for key, value in DEEPSEEK_V3.items() if "_lora_" not in key and "v_head" not in key},
@@ -26,7 +27,7 @@ GLM4_MOE_LITE = {
 
 def published(weights):
     """With the names of the publisher, and the layer that guesses one more token."""
-    return unstack_experts(join_kv_b_proj(weights))
+    return single_experts()(join_kv_b_proj(weights))
 
 
 VARIANTS = {

@@ -1,0 +1,211 @@
+// OLMoE: https://arxiv.org/abs/2409.02060
+
+#include <cmath>
+#include <optional>
+#include <tuple>
+
+#include "mlx/ops.h"
+#include "models/checks.h"
+#include "models/models.h"
+#include "nn/activations.h"
+#include "nn/attention.h"
+#include "nn/linear.h"
+#include "nn/norm.h"
+#include "nn/rope.h"
+#include "nn/switch_layers.h"
+
+namespace {
+
+using mx::array;
+
+struct ModelArgs {
+  int hidden_size;
+  int num_hidden_layers;
+  int intermediate_size;
+  int num_attention_heads;
+  int num_key_value_heads;
+  int head_dim;
+  int vocab_size;
+  int num_experts;
+  int num_experts_per_tok;
+  int max_position_embeddings;
+  float rms_norm_eps;
+  bool norm_topk_prob;
+  bool attention_bias;
+  bool mlp_bias;
+  bool tie_word_embeddings;
+  float rope_theta;
+  bool rope_traditional;
+  Config rope_scaling;
+
+  explicit ModelArgs(const Config& config)
+      : hidden_size(config.positive("hidden_size")),
+        num_hidden_layers(config.positive("num_hidden_layers")),
+        intermediate_size(config.positive("intermediate_size")),
+        num_attention_heads(config.positive("num_attention_heads")),
+        num_key_value_heads(config.positive("num_key_value_heads", num_attention_heads)),
+        head_dim(config.positive("head_dim", hidden_size / num_attention_heads)),
+        vocab_size(config.positive("vocab_size")),
+        num_experts(config.positive("num_experts")),
+        num_experts_per_tok(config.positive("num_experts_per_tok")),
+        max_position_embeddings(config.count("max_position_embeddings", 0)),
+        rms_norm_eps(config.positive_number("rms_norm_eps")),
+        norm_topk_prob(config.boolean("norm_topk_prob", false)),
+        attention_bias(config.boolean("attention_bias", false)),
+        mlp_bias(config.boolean("mlp_bias", false)),
+        tie_word_embeddings(config.boolean("tie_word_embeddings", true)),
+        rope_theta(::rope_theta(config, 10000.0f)),
+        rope_traditional(config.boolean("rope_traditional", false)),
+        rope_scaling(::rope_scaling(config)) {
+    check_heads(num_attention_heads, num_key_value_heads, head_dim);
+    check_experts(num_experts, num_experts_per_tok);
+  }
+};
+
+class Attention {
+ public:
+  Attention(const ModelArgs& args, Weights& weights, const std::string& path, const RoPE& rope)
+      : n_heads_(args.num_attention_heads),
+        n_kv_heads_(args.num_key_value_heads),
+        scale_(1.0f / std::sqrt(static_cast<float>(args.head_dim))),
+        q_proj_(
+            weights, path + ".q_proj", args.hidden_size, n_heads_ * args.head_dim,
+            args.attention_bias),
+        k_proj_(
+            weights, path + ".k_proj", args.hidden_size, n_kv_heads_ * args.head_dim,
+            args.attention_bias),
+        v_proj_(
+            weights, path + ".v_proj", args.hidden_size, n_kv_heads_ * args.head_dim,
+            args.attention_bias),
+        o_proj_(
+            weights, path + ".o_proj", n_heads_ * args.head_dim, args.hidden_size,
+            args.attention_bias),
+        q_norm_(weights, path + ".q_norm", n_heads_ * args.head_dim, args.rms_norm_eps),
+        k_norm_(weights, path + ".k_norm", n_kv_heads_ * args.head_dim, args.rms_norm_eps),
+        rope_(rope) {}
+
+  array operator()(const array& x, const Mask& mask, AttentionCache& cache) const {
+    array queries = split_heads(q_norm_(q_proj_(x)), mask.batch, n_heads_);
+    array keys = split_heads(k_norm_(k_proj_(x)), mask.batch, n_kv_heads_);
+    array values = split_heads(v_proj_(x), mask.batch, n_kv_heads_);
+
+    std::tie(queries, keys) = rope_(queries, keys, cache.offset());
+    std::tie(keys, values) = cache.update_and_fetch(keys, values);
+
+    const array output = scaled_dot_product_attention(queries, keys, values, scale_, mask);
+    return o_proj_(merge_heads(output));
+  }
+
+ private:
+  int n_heads_;
+  int n_kv_heads_;
+  float scale_;
+  Linear q_proj_, k_proj_, v_proj_, o_proj_;
+  RMSNorm q_norm_, k_norm_;
+  RoPE rope_;
+};
+
+class SparseMoeBlock {
+ public:
+  SparseMoeBlock(const ModelArgs& args, Weights& weights, const std::string& path)
+      : top_k_(args.num_experts_per_tok),
+        norm_topk_prob_(args.norm_topk_prob),
+        gate_(weights, path + ".gate", args.hidden_size, args.num_experts),
+        switch_mlp_(
+            weights, path + ".switch_mlp", args.hidden_size, args.intermediate_size,
+            args.num_experts, swiglu, args.mlp_bias) {}
+
+  array operator()(const array& x) const {
+    const array gates = mx::softmax(gate_(x), -1, /* precise */ true);  // (n, experts)
+    const array indices = top_k(gates, top_k_);                         // (n, k)
+    array scores = mx::take_along_axis(gates, indices, -1);
+    if (norm_topk_prob_) scores = scores / mx::sum(scores, -1);
+    return weighted_sum(switch_mlp_(x, indices), scores);
+  }
+
+ private:
+  int top_k_;
+  bool norm_topk_prob_;
+  Linear gate_;
+  SwitchGLU switch_mlp_;
+};
+
+class TransformerBlock {
+ public:
+  TransformerBlock(
+      const ModelArgs& args, Weights& weights, const std::string& path, const RoPE& rope)
+      : self_attn_(args, weights, path + ".self_attn", rope),
+        mlp_(args, weights, path + ".mlp"),
+        input_layernorm_(weights, path + ".input_layernorm", args.hidden_size, args.rms_norm_eps),
+        post_attention_layernorm_(
+            weights, path + ".post_attention_layernorm", args.hidden_size, args.rms_norm_eps) {}
+
+  array operator()(const array& x, const Mask& mask, AttentionCache& cache) const {
+    const array h = x + self_attn_(input_layernorm_(x), mask, cache);
+    return h + mlp_(post_attention_layernorm_(h));
+  }
+
+ private:
+  Attention self_attn_;
+  SparseMoeBlock mlp_;
+  RMSNorm input_layernorm_, post_attention_layernorm_;
+};
+
+class Olmoe : public Model {
+ public:
+  Olmoe(const ModelArgs& args, Weights& weights)
+      : args_(args),
+        embed_tokens_(weights, "model.embed_tokens", args.vocab_size, args.hidden_size),
+        norm_(weights, "model.norm", args.hidden_size, args.rms_norm_eps) {
+    const RoPE rope(
+        args.head_dim, args.rope_theta, args.rope_traditional, args.rope_scaling,
+        args.max_position_embeddings);
+    for (int i = 0; i < args.num_hidden_layers; i++) {
+      layers_.emplace_back(args, weights, "model.layers." + std::to_string(i), rope);
+    }
+    if (!args.tie_word_embeddings) {
+      lm_head_.emplace(weights, "lm_head", args.hidden_size, args.vocab_size);
+    }
+  }
+
+  array operator()(const array& tokens, Cache& cache) const override {
+    array h = embed_tokens_(tokens);
+    const Masks masks(cache, tokens);
+    for (size_t i = 0; i < layers_.size(); i++) h = layers_[i](h, masks[i], cache.attention(i));
+    return norm_(h);
+  }
+
+  array logits(const array& hidden) const override {
+    return lm_head_ ? (*lm_head_)(hidden) : embed_tokens_.as_linear(hidden);
+  }
+
+  Cache make_cache() const override {
+    Cache cache;
+    for (size_t i = 0; i < layers_.size(); i++) cache.add<KVCache>();
+    return cache;
+  }
+
+  int vocab_size() const override { return args_.vocab_size; }
+
+ private:
+  ModelArgs args_;
+  Embedding embed_tokens_;
+  std::vector<TransformerBlock> layers_;
+  RMSNorm norm_;
+  std::optional<Linear> lm_head_;
+};
+
+}  // namespace
+
+std::unique_ptr<Model> make_olmoe(const Config& config, Weights& weights) {
+  const ModelArgs args(config);
+  for (int i = 0; i < args.num_hidden_layers; i++) {
+    const std::string path = "model.layers." + std::to_string(i);
+    // The model will say what is missing.
+    if (!weights.has(path + ".input_layernorm.weight")) break;
+    for (const char* name : {"gate_proj", "up_proj", "down_proj"}) {
+      stack_experts(weights, path + ".mlp", name, name, args.num_experts);
+    }
+  }
+  return std::make_unique<Olmoe>(args, weights);
+}
