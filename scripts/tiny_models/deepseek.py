@@ -91,7 +91,7 @@ def join_kv_b_proj(weights, dequantize=lambda weights, path: weights[f"{path}.we
 def fp8_blocks(weights):
     """Matrices of attention, MLP and experts in 8 bits, with a scale for each block of 128 × 128."""
     stored = {}
-    for name, value in single_experts()(join_kv_b_proj(weights)).items():
+    for name, value in single_experts(join_kv_b_proj(weights)).items():
         if not name.endswith("_proj.weight"):
             stored[name] = value
             continue
@@ -111,7 +111,7 @@ def fp8_blocks(weights):
 def packed_int4_experts(weights):
     """Experts as compressed-tensors packs whole numbers of 4 bits, in groups of 32."""
     stored = {}
-    for name, value in single_experts()(join_kv_b_proj(weights)).items():
+    for name, value in single_experts(join_kv_b_proj(weights)).items():
         if ".experts." not in name:
             stored[name] = value
             continue
@@ -154,7 +154,7 @@ def soft_attention(random, name, shape):
 VARIANTS = {
     "deepseek_v2": {
         "config": {**DEEPSEEK_V2, "topk_method": "group_limited_greedy"},
-        "stored": single_experts(),
+        "stored": single_experts,
         "matters": [
             {"rope_theta": 500.0},
             {"rope_scaling": {**YARN, "mscale": 0.5}},

@@ -87,6 +87,17 @@ WIDE = {"hidden_size": 64, "num_attention_heads": 4, "num_key_value_heads": 2}
 QUANTIZED = {"dtype": "float16", "quantize": {"bits": 4, "group_size": 32}}
 
 VARIANTS = {
+    # As wide as the groups in which routers are quantized.
+    "qwen3_moe-wide": {
+        "config": {
+            **QWEN3_MOE,
+            "hidden_size": 64,
+            "moe_intermediate_size": 32,
+            "num_hidden_layers": 1,
+            "num_experts": 3,
+            "num_experts_per_tok": 2,
+        }
+    },
     "qwen3_moe": {
         "config": QWEN3_MOE,
         "matters": [{"rope_theta": 500.0}, {"norm_topk_prob": False}, {"num_experts_per_tok": 2}],

@@ -27,7 +27,7 @@ GLM4_MOE_LITE = {
 
 def published(weights):
     """With the names of the publisher, and the layer that guesses one more token."""
-    return single_experts()(join_kv_b_proj(weights))
+    return single_experts(join_kv_b_proj(weights))
 
 
 VARIANTS = {

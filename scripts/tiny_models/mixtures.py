@@ -55,7 +55,7 @@ OLMOE = {
 def dots1_experts(weights):
     """The publisher's experts, which mlx-lm stacks under the same name."""
     experts = {name.replace(".experts.", ".switch_mlp."): value for name, value in weights.items()}
-    return single_experts()(experts)
+    return single_experts(experts)
 
 
 VARIANTS = {
@@ -88,7 +88,7 @@ VARIANTS = {
             "model.mtp_block.0.input_layernorm.weight": [32],
             "model.layers.1.mlp.moe_statics.e_score_correction_bias": [1, 4],
         },
-        "stored": single_experts(),
+        "stored": single_experts,
         "matters": [{"rope_theta": 500.0}, {"moe_k": 1}, {"moe_gate_act": "sigmoid"}],
     },
     "ernie4_5_moe-quantized": {
@@ -109,7 +109,7 @@ VARIANTS = {
     },
     "olmoe": {
         "config": OLMOE,
-        "stored": single_experts(),
+        "stored": single_experts,
         "matters": [{"rope_theta": 500.0}, {"norm_topk_prob": True}, {"num_experts_per_tok": 2}],
     },
     "olmoe-quantized": {

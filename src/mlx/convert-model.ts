@@ -61,6 +61,7 @@ export async function convertModel(
   await mkdir(unfinished, { recursive: true });
   try {
     const written = await convertWeights(files, unfinished, addon, conversion, options.signal);
+    checkQuantized(files, conversion, written);
     await writeTexts(files, unfinished, conversion, written, options.dtype);
     await rename(unfinished, target);
     return { folder: target, bytes: written.bytes, bitsPerWeight: bitsPerWeight(written) };
@@ -122,6 +123,18 @@ async function convertWeights(
   } finally {
     signal?.removeEventListener("abort", cancel);
   }
+}
+
+function checkQuantized(
+  { folder }: ModelFiles,
+  { quantize }: NativeConversion,
+  { quantizations }: NativeConverted,
+): void {
+  if (!quantize || Object.keys(quantizations).length > 0) return;
+  throw new ConfigurationError(
+    `Nothing in ${folder} can be quantized in groups of ${quantize.group_size}.`,
+    { url: folder, hint: "No matrix has such a width: choose smaller groups." },
+  );
 }
 
 async function writeTexts(

@@ -179,6 +179,15 @@ describeNative("what cannot be converted", () => {
     await expect(refused({ groupSize: 64 })).rejects.toThrow("nothing is quantized");
   });
 
+  test("a model without a matrix of that width is refused", async () => {
+    const model = fixtureFolder("lfm2");
+    await expect(refused({ model, quantize: 4, groupSize: 128 })).rejects.toMatchObject({
+      name: "ConfigurationError",
+      message: `Nothing in ${model} can be quantized in groups of 128.`,
+    });
+    expect(await readdir(scratch)).toEqual([]);
+  });
+
   test("scales that an MLX folder cannot hold are named", async () => {
     const model = fixtureFolder("foreign-nvfp4");
     await expect(refused({ model })).rejects.toMatchObject({
