@@ -299,6 +299,7 @@ void split_input_linear(Weights& weights, const std::string& from, const std::st
 std::unique_ptr<Model> make_granitemoehybrid(const Config& config, Weights& weights) {
   const ModelArgs args(config);
   transpose_conv_weights(weights, ".conv1d.weight");
+  weights.keep_8_bits({"router.layer"});
   for (int i = 0; i < args.num_hidden_layers; i++) {
     const std::string path = "model.layers." + std::to_string(i);
     if (args.use_moe()) {

@@ -283,6 +283,8 @@ std::unique_ptr<Model> make_lfm2_moe(const Config& config, Weights& weights) {
   const ModelArgs args(config);
   transpose_conv_weights(weights, ".conv.weight");
   rename_mlps(weights);
+  weights.keep_8_bits({"feed_forward.gate"});
+  weights.keep_dtype({"expert_bias"});
   for (int i = args.num_dense_layers; i < args.num_hidden_layers; i++) {
     const std::string path = "model.layers." + std::to_string(i) + ".feed_forward";
     for (const char* name : {"gate_proj", "up_proj", "down_proj"}) {

@@ -304,6 +304,7 @@ std::unique_ptr<Model> make_nemotron_h(const Config& config, Weights& weights) {
   // They guess further tokens.
   weights.drop([](const std::string& name) { return name.starts_with("mtp."); });
   transpose_conv_weights(weights, ".conv1d.weight");
+  weights.keep_dtype({"e_score_correction_bias", "A_log"});
   for (size_t i = 0; args.router && i < args.hybrid_override_pattern.size(); i++) {
     const std::string path = "backbone.layers." + std::to_string(i) + ".mixer";
     stack_experts(weights, path, "up_proj", "fc1", args.router->num_experts);
