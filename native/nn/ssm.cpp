@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "engine_error.h"
+#include "mlx/metal_kernel.h"
+#include "mlx/stream.h"
 #include "nn/activations.h"
 
 using mx::array;
@@ -79,6 +81,10 @@ std::pair<array, array> scan_token(
   return {mx::reshape(y, {batch, heads, 1, dims}), next};
 }
 
+constexpr const char* kernel_body =
+#include "nn/ssm.metal"
+    ;
+
 }  // namespace
 
 TimeStepLimit time_step_limit(const Config& config, TimeStepLimit fallback) {
@@ -98,6 +104,8 @@ StateSpace::StateSpace(Weights& weights, const std::string& path, int heads, Tim
   const array D = weights.take(path + ".D", {heads});
   const array dt_bias = weights.take(path + ".dt_bias", {heads});
   if (!A_log || !D || !dt_bias) return;  // missing, and noted as such
+  const float limits[] = {limit.least, limit.most};
+  limits_ = mx::from_data(limits);
   A_ = -mx::exp(mx::astype(A_log, mx::float32));
   D_ = mx::expand_dims(D, -1);
   dt_bias_ = mx::astype(dt_bias, mx::float32);
@@ -112,6 +120,30 @@ array StateSpace::time_steps(const array& dt) const {
 
 array StateSpace::operator()(
     const array& x, const array& B, const array& C, const array& dt, array& state) const {
+  if (mx::on_metal() && x.dim(1) == 1 && state) return step_by_kernel(x, B, C, dt, state);
+  return scan(x, B, C, dt, state);
+}
+
+array StateSpace::step_by_kernel(
+    const array& x, const array& B, const array& C, const array& dt, array& state) const {
+  static const mx::MetalKernel kernel(
+      "state_space", kernel_body, {"x", "B", "C", "dt", "A", "D", "dt_bias", "limits", "state"},
+      {"y", "next_state"});
+  const int heads = x.dim(2);
+  const int dims = x.dim(3);
+  const array inputs[] = {x, B, C, dt, A_, D_, dt_bias_, limits_, state};
+  std::vector<array> outputs = kernel(
+      inputs, {.grid = {32, dims, x.dim(0) * heads},
+               .thread_group = {32, 8, 1},
+               .outputs = {{x.shape(), x.dtype()}, {state.shape(), state.dtype()}},
+               .constants = {{"Heads", heads}, {"Groups", B.dim(2)}, {"P", dims}, {"N", B.dim(3)}},
+               .types = {{"T", x.dtype()}}});
+  state = outputs[1];
+  return outputs[0];
+}
+
+array StateSpace::scan(
+    const array& x, const array& B, const array& C, const array& dt, array& state) const {
   const array steps = time_steps(dt);
   const array dtA = steps * A_;
   const array dtx = mx::expand_dims(steps, -1) * x;
@@ -120,8 +152,8 @@ array StateSpace::operator()(
   for (int start = 0; start < length; start += chunk_length) {
     const int stop = std::min(start + chunk_length, length);
     const auto chunk = [&](const array& a) { return mx::slice(a, 1, start, stop); };
-    const auto scan = stop - start == 1 ? scan_token : scan_chunk;
-    const auto [y, next] = scan(chunk(dtx), chunk(B), chunk(C), chunk(dtA), state);
+    const auto part = stop - start == 1 ? scan_token : scan_chunk;
+    const auto [y, next] = part(chunk(dtx), chunk(B), chunk(C), chunk(dtA), state);
     parts.push_back(mx::transpose(y, {0, 2, 1, 3}));
     state = next;
   }

@@ -34,8 +34,15 @@ class StateSpace {
 
  private:
   mx::array time_steps(const mx::array& dt) const;
+  mx::array scan(
+      const mx::array& x, const mx::array& B, const mx::array& C, const mx::array& dt,
+      mx::array& state) const;
+  mx::array step_by_kernel(
+      const mx::array& x, const mx::array& B, const mx::array& C, const mx::array& dt,
+      mx::array& state) const;
 
   TimeStepLimit limit_;
+  mx::array limits_;   // (2) the same
   mx::array A_;        // −exp(A_log), (heads) in float32
   mx::array D_;        // (heads, 1)
   mx::array dt_bias_;  // (heads) in float32

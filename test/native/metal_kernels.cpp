@@ -1,6 +1,7 @@
 // Runs the bodies of our Metal kernels on the CPU and compares them with plain loops. Prints what
 // differs; metal-kernels.test.ts compiles and runs it.
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <random>
@@ -98,9 +99,60 @@ bool gated_delta_agrees() {
          is_near("gated_delta", "next_state", next_state, expected_state);
 }
 
+// ---- The state space --------------------------------------------------------------------------
+
+template <typename T, int Heads, int Groups, int P, int N>
+void state_space_kernel(
+    const float* x, const float* B, const float* C, const float* dt, const float* A, const float* D,
+    const float* dt_bias, const float* limits, const float* state, T* y, float* next_state) {
+#include "nn/ssm.metal"
+}
+
+template <int Heads, int Groups, int P, int N>
+bool state_space_agrees() {
+  constexpr size_t batch = 2;
+  const Floats x = uniform(batch * Heads * P, -1, 1);
+  const Floats B = uniform(batch * Groups * N, -0.3f, 0.3f);
+  const Floats C = uniform(batch * Groups * N, -0.3f, 0.3f);
+  const Floats dt = uniform(batch * Heads, -2, 4);
+  const Floats A = uniform(Heads, -2, 0);
+  const Floats D = uniform(Heads, -1, 1);
+  const Floats dt_bias = uniform(Heads, -1, 1);
+  const Floats limits = {0.5f, 2.0f};
+  const Floats state = uniform(batch * Heads * P * N, -1, 1);
+
+  Floats y(x.size());
+  Floats next_state(state.size());
+  shim::run({32, P, static_cast<unsigned>(batch * Heads)}, [&] {
+    state_space_kernel<float, Heads, Groups, P, N>(
+        x.data(), B.data(), C.data(), dt.data(), A.data(), D.data(), dt_bias.data(), limits.data(),
+        state.data(), y.data(), next_state.data());
+  });
+
+  Floats expected_y(y.size());
+  Floats expected_state(state.size());
+  for (size_t row = 0; row < x.size(); row++) {
+    const size_t place = row / P;  // of the head in the batch
+    const size_t head = place % Heads;
+    const size_t group = place * Groups / Heads;
+    const float unbounded = std::log(1 + std::exp(dt[place] + dt_bias[head]));
+    const float time_step = std::min(std::max(unbounded, limits[0]), limits[1]);
+    expected_y[row] = D[head] * x[row];
+    for (size_t i = 0; i < N; i++) {
+      float& next = expected_state[row * N + i];
+      next = std::exp(time_step * A[head]) * state[row * N + i] +
+             time_step * x[row] * B[group * N + i];
+      expected_y[row] += next * C[group * N + i];
+    }
+  }
+  return is_near("state_space", "y", y, expected_y) &&
+         is_near("state_space", "next_state", next_state, expected_state);
+}
+
 int main() {
   const bool agrees = gated_delta_agrees<8, 16, 1, 2, 1, 4>() &&
                       gated_delta_agrees<16, 8, 2, 2, 16, 4>() &&
-                      gated_delta_agrees<24, 4, 2, 6, 1, 8>();
+                      gated_delta_agrees<24, 4, 2, 6, 1, 8>() &&
+                      state_space_agrees<2, 1, 8, 64>() && state_space_agrees<6, 2, 4, 40>();
   return agrees ? 0 : 1;
 }
