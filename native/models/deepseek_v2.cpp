@@ -66,6 +66,7 @@ struct ModelArgs {
         rope_scaling(::rope_scaling(config)),
         attention_bias(config.boolean("attention_bias", false)),
         router(router_args(config, n_routed_experts)) {
+    check_layer_count(num_hidden_layers);
     check_latent_dims(dims);
     if (n_routed_experts > 0) check_router(router);
   }
@@ -280,12 +281,10 @@ std::unique_ptr<Model> make_deepseek_v2(const Config& config, Weights& weights) 
   const ModelArgs args(config);
   weights.drop([](const std::string& name) { return name.ends_with("rotary_emb.inv_freq"); });
   for (int i = 0; i < args.num_hidden_layers; i++) {
-    const std::string path = "model.layers." + std::to_string(i);
-    // The model will say what is missing.
-    if (!weights.has(path + ".input_layernorm.weight")) break;
     if (!args.has_experts(i)) continue;
+    const std::string path = "model.layers." + std::to_string(i) + ".mlp";
     for (const char* name : {"gate_proj", "up_proj", "down_proj"}) {
-      stack_experts(weights, path + ".mlp", name, name, args.n_routed_experts);
+      stack_experts(weights, path, name, name, args.n_routed_experts);
     }
   }
   return std::make_unique<DeepseekV2>(args, weights);

@@ -64,6 +64,7 @@ struct ModelArgs {
         rope_theta(::rope_theta(config)),
         rope_scaling(::rope_scaling(config)),
         tie_word_embeddings(config.boolean("tie_word_embeddings", false)) {
+    check_layer_count(num_hidden_layers);
     check_heads(num_attention_heads, num_key_value_heads, head_dim);
     check_router(router);
   }
@@ -223,12 +224,9 @@ std::unique_ptr<Model> make_dots1(const Config& config, Weights& weights) {
            (args.tie_word_embeddings && name.starts_with("lm_head."));
   });
   for (int i = args.first_k_dense_replace; i < args.num_hidden_layers; i++) {
-    const std::string path = "model.layers." + std::to_string(i);
-    // The model will say what is missing.
-    if (!weights.has(path + ".input_layernorm.weight")) break;
+    const std::string path = "model.layers." + std::to_string(i) + ".mlp";
     for (const char* name : {"gate_proj", "up_proj", "down_proj"}) {
-      stack_experts(
-          weights, path + ".mlp", name, name, args.router.num_experts, "experts", "experts");
+      stack_experts(weights, path, name, name, args.router.num_experts, "experts", "experts");
     }
   }
   return std::make_unique<Dots1>(args, weights);

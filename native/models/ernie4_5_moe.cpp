@@ -65,6 +65,7 @@ struct ModelArgs {
         last_moe_layer(
             std::ranges::max(layers(config, "moe_layer_end_index", num_hidden_layers - 1))),
         has_sigmoid_gate(config.text("moe_gate_act", "softmax") == "sigmoid") {
+    check_layer_count(num_hidden_layers);
     check_heads(num_attention_heads, num_key_value_heads, head_dim);
     check_experts(moe_num_experts, moe_k);
     if (!has_sigmoid_gate) check_only(config, "moe_gate_act", "softmax");
@@ -258,11 +259,9 @@ std::unique_ptr<Model> make_ernie4_5_moe(const Config& config, Weights& weights)
         parts, [&](std::string_view part) { return name.find(part) != std::string::npos; });
   });
   for (int i = 0; i < args.num_hidden_layers; i++) {
-    const std::string path = "model.layers." + std::to_string(i);
-    // The model will say what is missing.
-    if (!weights.has(path + ".input_layernorm.weight")) break;
+    const std::string path = "model.layers." + std::to_string(i) + ".mlp";
     for (const char* name : {"gate_proj", "up_proj", "down_proj"}) {
-      stack_experts(weights, path + ".mlp", name, name, args.moe_num_experts);
+      stack_experts(weights, path, name, name, args.moe_num_experts);
     }
   }
   return std::make_unique<Ernie45Moe>(args, weights);

@@ -64,6 +64,7 @@ struct ModelArgs {
             .topk_group = config.positive("topk_group", 1),
             .norm_topk_prob = config.boolean("norm_topk_prob", true),
             .scaling_factor = config.number("routed_scaling_factor")} {
+    check_layer_count(num_hidden_layers);
     check_heads(num_attention_heads, num_key_value_heads, head_dim);
     if (n_routed_experts > 0) check_router(router);
     check_only(config, "topk_method", "noaux_tc");
@@ -148,8 +149,7 @@ class MoE {
 
   array operator()(const array& x) const {
     const Routing routing = gate_(x);
-    const array experts = switch_mlp_(x, routing.experts);
-    const array y = mx::astype(weighted_sum(experts, routing.scores), experts.dtype());
+    const array y = weighted_sum(switch_mlp_(x, routing.experts), routing.scores);
     return shared_experts_ ? y + (*shared_experts_)(x) : y;
   }
 
@@ -234,12 +234,10 @@ std::unique_ptr<Model> make_glm4_moe(const Config& config, Weights& weights) {
   weights.drop_layers("model.layers.", args.num_hidden_layers);
   weights.keep_dtype({"e_score_correction_bias"});
   for (int i = 0; i < args.num_hidden_layers; i++) {
-    const std::string path = "model.layers." + std::to_string(i);
-    // The model will say what is missing.
-    if (!weights.has(path + ".input_layernorm.weight")) break;
     if (!args.has_experts(i)) continue;
+    const std::string path = "model.layers." + std::to_string(i) + ".mlp";
     for (const char* name : {"gate_proj", "up_proj", "down_proj"}) {
-      stack_experts(weights, path + ".mlp", name, name, args.n_routed_experts);
+      stack_experts(weights, path, name, name, args.n_routed_experts);
     }
   }
   return std::make_unique<Glm4Moe>(args, weights);

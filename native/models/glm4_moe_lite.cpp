@@ -70,6 +70,7 @@ struct ModelArgs {
             .topk_group = config.positive("topk_group", 1),
             .norm_topk_prob = config.boolean("norm_topk_prob", true),
             .scaling_factor = config.number("routed_scaling_factor", 1.8f)} {
+    check_layer_count(num_hidden_layers);
     check_latent_dims(dims);
     if (n_routed_experts > 0) check_router(router);
     check_only(config, "topk_method", "noaux_tc");
@@ -156,8 +157,7 @@ class MoE {
 
   array operator()(const array& x) const {
     const Routing routing = gate_(x);
-    const array experts = switch_mlp_(x, routing.experts);
-    const array y = mx::astype(weighted_sum(experts, routing.scores), experts.dtype());
+    const array y = weighted_sum(switch_mlp_(x, routing.experts), routing.scores);
     return shared_experts_ ? y + (*shared_experts_)(x) : y;
   }
 
@@ -245,8 +245,6 @@ std::unique_ptr<Model> make_glm4_moe_lite(const Config& config, Weights& weights
   weights.keep_dtype({"e_score_correction_bias"});
   for (int i = 0; i < args.num_hidden_layers; i++) {
     const std::string path = "model.layers." + std::to_string(i);
-    // The model will say what is missing.
-    if (!weights.has(path + ".input_layernorm.weight")) break;
     split_kv_b_proj(weights, path + ".self_attn", args.dims);
     if (!args.has_experts(i)) continue;
     for (const char* name : {"gate_proj", "up_proj", "down_proj"}) {

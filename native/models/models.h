@@ -21,6 +21,7 @@ std::unique_ptr<Model> make_gpt_oss(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_granite(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_granitemoehybrid(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_kimi_k25(const Config& config, Weights& weights);
+std::unique_ptr<Model> make_kimi_linear(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_lfm2(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_lfm2_moe(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_llama(const Config& config, Weights& weights);

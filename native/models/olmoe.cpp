@@ -57,6 +57,7 @@ struct ModelArgs {
         rope_theta(::rope_theta(config, 10000.0f)),
         rope_traditional(config.boolean("rope_traditional", false)),
         rope_scaling(::rope_scaling(config)) {
+    check_layer_count(num_hidden_layers);
     check_heads(num_attention_heads, num_key_value_heads, head_dim);
     check_experts(num_experts, num_experts_per_tok);
   }
@@ -200,11 +201,9 @@ class Olmoe : public Model {
 std::unique_ptr<Model> make_olmoe(const Config& config, Weights& weights) {
   const ModelArgs args(config);
   for (int i = 0; i < args.num_hidden_layers; i++) {
-    const std::string path = "model.layers." + std::to_string(i);
-    // The model will say what is missing.
-    if (!weights.has(path + ".input_layernorm.weight")) break;
+    const std::string path = "model.layers." + std::to_string(i) + ".mlp";
     for (const char* name : {"gate_proj", "up_proj", "down_proj"}) {
-      stack_experts(weights, path + ".mlp", name, name, args.num_experts);
+      stack_experts(weights, path, name, name, args.num_experts);
     }
   }
   return std::make_unique<Olmoe>(args, weights);

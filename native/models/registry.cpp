@@ -30,6 +30,7 @@ const std::map<std::string, Maker> makers = {
     {"joyai_llm_flash", make_deepseek_v3},
     {"kimi_k2", make_deepseek_v3},
     {"kimi_k25", make_kimi_k25},
+    {"kimi_linear", make_kimi_linear},
     {"kimi_vl", make_kimi_k25},
     {"lfm2", make_lfm2},
     {"lfm2_moe", make_lfm2_moe},
