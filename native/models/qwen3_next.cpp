@@ -335,16 +335,6 @@ class Qwen3Next : public Model {
   std::optional<Linear> lm_head_;
 };
 
-/// The publisher stores these norms as their distance from one.
-bool is_stored_as_distance(const std::string& name) {
-  for (const char* norm :
-       {".input_layernorm.weight", ".post_attention_layernorm.weight", "model.norm.weight",
-        ".q_norm.weight", ".k_norm.weight"}) {
-    if (name.ends_with(norm)) return true;
-  }
-  return false;
-}
-
 }  // namespace
 
 std::unique_ptr<Model> make_qwen3_next(const Config& config, Weights& weights) {
@@ -363,9 +353,9 @@ std::unique_ptr<Model> make_qwen3_next(const Config& config, Weights& weights) {
     }
   }
   if (transpose_conv_weights(weights, ".conv1d.weight")) {
-    for (const std::string& name : weights.names()) {
-      if (is_stored_as_distance(name)) weights.put(name, weights.extract(name) + 1.0f);
-    }
+    add_one(
+        weights, {".input_layernorm.weight", ".post_attention_layernorm.weight",
+                  "model.norm.weight", ".q_norm.weight", ".k_norm.weight"});
   }
   return std::make_unique<Qwen3Next>(args, weights);
 }

@@ -1,5 +1,6 @@
 #include "nn/norm.h"
 
+#include <algorithm>
 #include <cmath>
 
 using mx::array;
@@ -29,4 +30,12 @@ array RMSNorm::operator()(const array& x) const {
 RMSNorm gemma_norm(Weights& weights, const std::string& path, int dims, float eps) {
   const array distance = weights.take(path + ".weight", {dims});
   return RMSNorm(distance ? distance + 1.0f : distance, eps);
+}
+
+void add_one(Weights& weights, std::initializer_list<const char*> name_ends) {
+  for (const std::string& name : weights.names()) {
+    const bool is_meant =
+        std::ranges::any_of(name_ends, [&](const char* end) { return name.ends_with(end); });
+    if (is_meant) weights.put(name, weights.extract(name) + 1.0f);
+  }
 }

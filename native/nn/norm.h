@@ -1,5 +1,6 @@
 #pragma once
 
+#include <initializer_list>
 #include <string>
 
 #include "mlx/ops.h"
@@ -23,6 +24,10 @@ class RMSNorm {
 
 /// An RMSNorm whose weights are stored as their distance from one, as Gemma's are.
 RMSNorm gemma_norm(Weights& weights, const std::string& path, int dims, float eps);
+
+/// Adds one to the norms whose names end so, of a checkpoint that stores their distance from one
+/// where mlx-lm's stores themselves.
+void add_one(Weights& weights, std::initializer_list<const char*> name_ends);
 
 /// (x − mean) / deviation · weight + bias over the last axis.
 class LayerNorm {
