@@ -225,6 +225,40 @@ void adopt_modelopt(const Config& config, Tensors& tensors) {
                 .divides = false});
 }
 
+// ---- BitNet ---------------------------------------------------------------------------------
+
+/// The widest groups that rows of so many numbers can be cut into.
+int widest_group(int in_dims, const std::string& path) {
+  for (const int group_size : {128, 64, 32}) {
+    if (in_dims % group_size == 0) return group_size;
+  }
+  refuse("of bitnet needs rows of a multiple of 32 numbers, unlike those of " + path);
+}
+
+/// weight (out / 4, in) of bytes that each hold four rows, a quarter of the matrix apart: 0, 1, 2
+/// for −1, 0, 1. All are multiplied by weight_scale (1), or divided in the first kind of layers.
+void adopt_bitnet(const Config& config, Tensors& tensors) {
+  if (config.text("quantization_mode", "offline") != "offline") {
+    refuse("of bitnet has \"quantization_mode\" online: choose the checkpoint of packed weights");
+  }
+  const bool divides = config.text("linear_class", "bitlinear") != "autobitlinear";
+  constexpr std::array<uint32_t, 4> quarters = {0, 2, 4, 6};
+  constexpr uint32_t mask = 3;
+  const array places = mx::from_data(std::span<const uint32_t>(quarters), {4, 1, 1});
+  for (const std::string& path : paths_with(tensors, ".weight_scale")) {
+    const array packed = extract_matrix(tensors, path + ".weight");
+    const array scale = mx::reshape(extract(tensors, path + ".weight_scale"), {1, 1});
+    const int in_dims = packed.dim(1);
+    const int group_size = widest_group(in_dims, path);
+    const array shifted = mx::right_shift(mx::expand_dims(packed, 0), places);
+    const array rows = mx::bitwise_and(shifted, mx::from_data(std::span(&mask, 1)));
+    const array weight = pack(mx::reshape(rows, {4 * packed.dim(0), in_dims}), 2);
+    const array scales = mx::broadcast_to(
+        divides ? mx::reciprocal(scale) : scale, {weight.dim(0), in_dims / group_size});
+    put_affine(tensors, path, weight, mx::contiguous(scales), mx::scalar(1.0f, mx::float32));
+  }
+}
+
 // ---- FP8 ------------------------------------------------------------------------------------
 
 /// weight (out, in) of 8-bit floats times weight_scale_inv (out / block, in / block).
@@ -250,9 +284,8 @@ void adopt_fp8(const Config& config, Tensors& tensors) {
 using Adopter = void (*)(const Config&, Tensors&);
 
 const std::map<std::string, Adopter> adopters = {
-    {"awq", adopt_awq},           {"compressed-tensors", adopt_compressed_tensors},
-    {"fp8", adopt_fp8},           {"gptq", adopt_gptq},
-    {"modelopt", adopt_modelopt},
+    {"awq", adopt_awq}, {"bitnet", adopt_bitnet}, {"compressed-tensors", adopt_compressed_tensors},
+    {"fp8", adopt_fp8}, {"gptq", adopt_gptq},     {"modelopt", adopt_modelopt},
 };
 
 }  // namespace

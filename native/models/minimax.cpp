@@ -22,6 +22,7 @@ using mx::array;
 struct ModelArgs {
   int hidden_size;
   int intermediate_size;
+  int max_position_embeddings;
   int num_attention_heads;
   int num_key_value_heads;
   int num_experts_per_tok;
@@ -29,6 +30,7 @@ struct ModelArgs {
   int num_hidden_layers;
   float rms_norm_eps;
   float rope_theta;
+  Config rope_scaling;
   int rotary_dim;
   int vocab_size;
   bool tie_word_embeddings;
@@ -38,6 +40,7 @@ struct ModelArgs {
   explicit ModelArgs(const Config& config)
       : hidden_size(config.positive("hidden_size")),
         intermediate_size(config.positive("intermediate_size")),
+        max_position_embeddings(config.positive("max_position_embeddings")),
         num_attention_heads(config.positive("num_attention_heads")),
         num_key_value_heads(config.positive("num_key_value_heads")),
         num_experts_per_tok(config.positive("num_experts_per_tok")),
@@ -45,6 +48,7 @@ struct ModelArgs {
         num_hidden_layers(config.positive("num_hidden_layers")),
         rms_norm_eps(config.positive_number("rms_norm_eps")),
         rope_theta(::rope_theta(config)),
+        rope_scaling(::rope_scaling(config)),
         rotary_dim(config.positive("rotary_dim")),
         vocab_size(config.positive("vocab_size")),
         tie_word_embeddings(config.boolean("tie_word_embeddings", false)),
@@ -156,7 +160,8 @@ class MiniMax : public Model {
       : args_(args),
         embed_tokens_(weights, "model.embed_tokens", args.vocab_size, args.hidden_size),
         norm_(weights, "model.norm", args.hidden_size, args.rms_norm_eps) {
-    const RoPE rope(args.rotary_dim, args.rope_theta);
+    const RoPE rope(
+        args.rotary_dim, args.rope_theta, false, args.rope_scaling, args.max_position_embeddings);
     for (int i = 0; i < args.num_hidden_layers; i++) {
       layers_.emplace_back(args, weights, "model.layers." + std::to_string(i), rope);
     }

@@ -32,6 +32,7 @@ struct ModelArgs {
   float rope_theta;
   bool rope_traditional;
   Config rope_scaling;
+  int max_position_embeddings;
   bool tie_word_embeddings;
 
   explicit ModelArgs(const Config& config)
@@ -48,6 +49,7 @@ struct ModelArgs {
         rope_theta(::rope_theta(config, 1000000.0f)),
         rope_traditional(config.boolean("rope_traditional", false)),
         rope_scaling(::rope_scaling(config)),
+        max_position_embeddings(config.count("max_position_embeddings", 0)),
         tie_word_embeddings(config.boolean("tie_word_embeddings", false)) {
     check_heads(num_attention_heads, num_key_value_heads, head_dim);
     check_experts(num_local_experts, num_experts_per_tok);
@@ -135,7 +137,9 @@ class Mixtral : public Model {
       : args_(args),
         embed_tokens_(weights, "model.embed_tokens", args.vocab_size, args.hidden_size),
         norm_(weights, "model.norm", args.hidden_size, args.rms_norm_eps) {
-    const RoPE rope(args.head_dim, args.rope_theta, args.rope_traditional, args.rope_scaling);
+    const RoPE rope(
+        args.head_dim, args.rope_theta, args.rope_traditional, args.rope_scaling,
+        args.max_position_embeddings);
     for (int i = 0; i < args.num_hidden_layers; i++) {
       layers_.emplace_back(args, weights, "model.layers." + std::to_string(i), rope);
     }

@@ -3,11 +3,13 @@
 #include "models/model.h"
 
 /// One maker per architecture file. `weights` gives every tensor that the model needs, or notes it.
+std::unique_ptr<Model> make_bitnet(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_cohere2(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_deepseek_v2(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_deepseek_v3(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_dots1(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_ernie4_5_moe(const Config& config, Weights& weights);
+std::unique_ptr<Model> make_ernie4_5(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_exaone4(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_gemma2(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_gemma3(const Config& config, Weights& weights);
@@ -22,6 +24,7 @@ std::unique_ptr<Model> make_granite(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_granitemoehybrid(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_kimi_k25(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_kimi_linear(const Config& config, Weights& weights);
+std::unique_ptr<Model> make_hunyuan_v1_dense(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_lfm2(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_lfm2_moe(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_llama(const Config& config, Weights& weights);

@@ -32,6 +32,7 @@ struct ModelArgs {
   float rope_theta;
   bool rope_traditional;
   Config rope_scaling;
+  int max_position_embeddings;
 
   explicit ModelArgs(const Config& config)
       : hidden_size(config.positive("hidden_size")),
@@ -47,7 +48,8 @@ struct ModelArgs {
         rms_norm_eps(config.positive_number("rms_norm_eps")),
         rope_theta(::rope_theta(config, 1000000.0f)),
         rope_traditional(config.boolean("rope_traditional", false)),
-        rope_scaling(::rope_scaling(config)) {
+        rope_scaling(::rope_scaling(config)),
+        max_position_embeddings(config.count("max_position_embeddings", 0)) {
     check_heads(num_attention_heads, num_key_value_heads, head_dim);
     check_experts(num_experts, num_experts_per_tok);
   }
@@ -156,7 +158,9 @@ class Qwen2Moe : public Model {
         embed_tokens_(weights, "model.embed_tokens", args.vocab_size, args.hidden_size),
         norm_(weights, "model.norm", args.hidden_size, args.rms_norm_eps),
         lm_head_(weights, "lm_head", args.hidden_size, args.vocab_size) {
-    const RoPE rope(args.head_dim, args.rope_theta, args.rope_traditional, args.rope_scaling);
+    const RoPE rope(
+        args.head_dim, args.rope_theta, args.rope_traditional, args.rope_scaling,
+        args.max_position_embeddings);
     for (int i = 0; i < args.num_hidden_layers; i++) {
       layers_.emplace_back(args, weights, "model.layers." + std::to_string(i), rope);
     }

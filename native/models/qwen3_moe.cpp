@@ -38,6 +38,7 @@ struct ModelArgs {
   bool tie_word_embeddings;
   float rope_theta;
   Config rope_scaling;
+  int max_position_embeddings;
 
   explicit ModelArgs(const Config& config)
       : hidden_size(config.positive("hidden_size")),
@@ -56,7 +57,8 @@ struct ModelArgs {
         rms_norm_eps(config.positive_number("rms_norm_eps")),
         tie_word_embeddings(config.boolean("tie_word_embeddings", false)),
         rope_theta(::rope_theta(config)),
-        rope_scaling(::rope_scaling(config)) {
+        rope_scaling(::rope_scaling(config)),
+        max_position_embeddings(config.count("max_position_embeddings", 0)) {
     check_heads(num_attention_heads, num_key_value_heads, head_dim);
     check_experts(num_experts, num_experts_per_tok);
   }
@@ -176,7 +178,8 @@ class Qwen3Moe : public Model {
       : args_(args),
         embed_tokens_(weights, "model.embed_tokens", args.vocab_size, args.hidden_size),
         norm_(weights, "model.norm", args.hidden_size, args.rms_norm_eps) {
-    const RoPE rope(args.head_dim, args.rope_theta, false, args.rope_scaling);
+    const RoPE rope(
+        args.head_dim, args.rope_theta, false, args.rope_scaling, args.max_position_embeddings);
     for (int i = 0; i < args.num_hidden_layers; i++) {
       layers_.emplace_back(args, weights, "model.layers." + std::to_string(i), i, rope);
     }

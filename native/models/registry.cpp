@@ -9,11 +9,13 @@ using Maker = std::unique_ptr<Model> (*)(const Config&, Weights&);
 
 /// model_type → architecture. An alias is a row of its own.
 const std::map<std::string, Maker> makers = {
+    {"bitnet", make_bitnet},
     {"cohere2", make_cohere2},
     {"deepseek_v2", make_deepseek_v2},
     {"deepseek_v3", make_deepseek_v3},
     {"dots1", make_dots1},
     {"ernie4_5_moe", make_ernie4_5_moe},
+    {"ernie4_5", make_ernie4_5},
     {"exaone4", make_exaone4},
     {"gemma2", make_gemma2},
     {"gemma3", make_gemma3},
@@ -32,6 +34,7 @@ const std::map<std::string, Maker> makers = {
     {"kimi_k25", make_kimi_k25},
     {"kimi_linear", make_kimi_linear},
     {"kimi_vl", make_kimi_k25},
+    {"hunyuan_v1_dense", make_hunyuan_v1_dense},
     {"lfm2", make_lfm2},
     {"lfm2_moe", make_lfm2_moe},
     {"llama", make_llama},

@@ -8,9 +8,9 @@ import { writeSafetensors } from "../helpers/safetensors-file.js";
 
 const expert = "model.layers.1.mlp.experts.2.up_proj.weight";
 
-describeNative("single experts of a checkpoint", (addon) => {
-  const failureOf = async (change: (tensors: TensorTable) => void) => {
-    const folder = await breakCheckpoint("qwen3_moe", change);
+describeNative("experts of a checkpoint", (addon) => {
+  const failureOf = async (change: (tensors: TensorTable) => void, name = "qwen3_moe") => {
+    const folder = await breakCheckpoint(name, change);
     const failure = await loadFolder(addon, folder).catch((error) => error);
     rmSync(folder, { recursive: true });
     return failure;
@@ -28,6 +28,21 @@ describeNative("single experts of a checkpoint", (addon) => {
     });
     expect(code).toBe("tensor_shape");
     expect(message).toContain(expert);
+  });
+
+  test.each([
+    "gate_up_proj_blocks",
+    "gate_up_proj_scales",
+    "gate_up_proj_bias",
+    "down_proj_blocks",
+  ])("are named where %s has other axes", async (part) => {
+    const tensor = `model.layers.1.mlp.experts.${part}`;
+    const { code, message } = await failureOf((tensors) => {
+      const entry = tensors[tensor] as TensorTable[string];
+      entry.shape = [entry.shape.reduce((size, length) => size * length)];
+    }, "gpt_oss");
+    expect(code).toBe("tensor_shape");
+    expect(message).toContain(tensor);
   });
 
   test("are too few for a token that wants more", async () => {
