@@ -38,7 +38,8 @@ int mlp_dims(const Config& config) {
   if (!config.boolean("block_auto_adjust_ff_dim", true)) return configured;
   const float multiplier = config.positive_number("block_ffn_dim_multiplier", 1.0f);
   const auto multiple_of = static_cast<float>(config.positive("block_multiple_of"));
-  const float wanted = std::floor(multiplier * static_cast<float>(int64_t{2} * configured / 3));
+  const int64_t two_thirds = int64_t{2} * configured / 3;
+  const float wanted = std::floor(multiplier * static_cast<float>(two_thirds));
   const float dims = std::ceil(wanted / multiple_of) * multiple_of;
   constexpr float most = 1 << 24;
   if (!(dims >= 1 && dims <= most)) {

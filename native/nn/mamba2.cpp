@@ -10,7 +10,7 @@ using mx::array;
 namespace {
 
 /// The arguments, if a mixer can be built from them.
-const Mamba2Mixer::Args& checked(const Mamba2Mixer::Args& args) {
+Mamba2Mixer::Args checked(Mamba2Mixer::Args args) {
   constexpr int64_t most_width = 1 << 24;
   if (args.num_heads % args.n_groups != 0) {
     throw EngineError(
