@@ -10,9 +10,11 @@
 #include <utility>
 
 #include "inference_thread.h"
+#include "mlx/memory.h"
 #include "models/model.h"
 
-/// What the engine holds for a JavaScript `Model`; the array holders are freed by `release`.
+/// What the engine holds for a JavaScript `Model`; the array holders are freed by `release`, which
+/// leaves nothing of them in the buffers that MLX keeps for reuse.
 struct ModelState : Resource {
   std::shared_ptr<const Model> model;
   std::shared_ptr<const Checkpoint> checkpoint;  // to make models with adapters of
@@ -22,6 +24,7 @@ struct ModelState : Resource {
   void release() override {
     model.reset();
     checkpoint.reset();
+    mx::clear_cache();
   }
 };
 
@@ -33,6 +36,7 @@ struct SessionState : Resource {
   void release() override {
     cache.reset();
     model.reset();
+    mx::clear_cache();
   }
 };
 

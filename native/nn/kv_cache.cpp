@@ -87,12 +87,9 @@ void RotatingKVCache::append_in_order(const array& keys, const array& values) {
 
 void RotatingKVCache::write_in_ring(const array& keys, const array& values) {
   const int room = keys_ ? keys_.dim(time_axis) : 0;
-  if (room > window_) {
-    // A prefill chunk left more than the window.
-    keys_ = in_order(keys_, window_);
-    values_ = in_order(values_, window_);
-    next_ = window_;
-  } else if (next_ == room && room < window_) {
+  // A prefill chunk left more than the window.
+  if (room > window_) return append_in_order(keys, values);
+  if (next_ == room && room < window_) {
     const int wanted = std::min(rounded_up(room + 1), window_);
     keys_ = with_room(keys_, keys, wanted);
     values_ = with_room(values_, values, wanted);
