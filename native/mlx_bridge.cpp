@@ -201,19 +201,46 @@ std::vector<std::string> to_paths(const Napi::Value& value) {
   return files;
 }
 
-/// Starts a task that reads a checkpoint: its config and files are the first two arguments.
+/// The arguments that name a checkpoint.
+struct Source {
+  Config config;
+  std::vector<std::string> files;
+  Conversion conversion;
+
+  explicit Source(const Napi::CallbackInfo& info) {
+    if (!info[0].IsObject()) refuse_argument("config must be an object");
+    config = to_config(info[0]);
+    files = to_paths(info[1]);
+    conversion = to_conversion(to_config(info[2]));
+  }
+};
+
+/// Starts a task that reads a checkpoint.
 template <typename Task, typename... Arguments>
 Napi::Value start_reading(
     const Napi::CallbackInfo& info, const char* name, Arguments... arguments) {
-  if (!info[0].IsObject()) refuse_argument("config must be an object");
+  Source source(info);
   return start_cancellable<Task>(
-      info.Env(), name, to_config(info[0]), to_paths(info[1]), to_conversion(to_config(info[2])),
-      std::move(arguments)...);
+      info.Env(), name, std::move(source.config), std::move(source.files),
+      std::move(source.conversion), std::move(arguments)...);
 }
 
 /// Returns a `NativeLoading`.
 Napi::Value load(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] { return start_reading<LoadTask>(info, "model"); });
+}
+
+/// Returns a promise of a `NativeFootprint`.
+Napi::Value measure(const Napi::CallbackInfo& info) {
+  return guarded_promise(info.Env(), [&] {
+    Addon& addon = addon_of(info.Env());
+    Source source(info);
+    return addon.start(Napi::Function(), [&](CallId id) {
+      return std::make_shared<MeasureTask>(
+          addon, id, std::move(source.config), std::move(source.files),
+          std::move(source.conversion));
+    });
+  });
 }
 
 /// Returns a `NativeConverting`.
@@ -235,6 +262,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("memory", Napi::Function::New<memory>(env, "memory"));
   exports.Set("modelTypes", Napi::Function::New<list_model_types>(env, "modelTypes"));
   exports.Set("load", Napi::Function::New<load>(env, "load"));
+  exports.Set("measure", Napi::Function::New<measure>(env, "measure"));
   exports.Set("convert", Napi::Function::New<convert>(env, "convert"));
   return exports;
 }

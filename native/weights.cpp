@@ -246,6 +246,12 @@ std::optional<LowRank> Weights::low_rank(const std::string& path) {
   return update || path_.empty() ? update : adapter_.take(path);
 }
 
+std::vector<mx::array> Weights::in_memory() const {
+  std::vector<mx::array> arrays = held_;
+  for (const auto& [name, tensor] : taken_) arrays.push_back(tensor);
+  return arrays;
+}
+
 void Weights::finish() const {
   if (const auto leftovers = adapter_.leftovers(); !leftovers.empty()) {
     throw EngineError(

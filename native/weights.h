@@ -79,14 +79,19 @@ class Weights {
       const std::string& path, const mx::array& weight, const mx::array& scales,
       const mx::array& biases, const std::optional<Quantization>& quantization);
 
+  /// Notes an array that was made of tensors and stays in memory beside them.
+  void hold(const mx::array& made) { held_.push_back(made); }
+
   /// What the adapter adds to the matrix of a module, if there is such an adapter.
   std::optional<LowRank> low_rank(const std::string& path);
 
   /// Throws "missing_tensor" or "unused_tensor" with all names.
   void finish() const;
 
-  /// All tensors taken, by name, to be evaluated before the first forward pass.
+  /// All tensors taken, by name.
   const std::map<std::string, mx::array>& taken() const { return taken_; }
+  /// What a model keeps in memory, to be evaluated before the first forward pass.
+  std::vector<mx::array> in_memory() const;
   /// How each module is quantized by now, by path.
   const std::map<std::string, Quantization>& quantizations() const { return quantizations_; }
 
@@ -113,6 +118,7 @@ class Weights {
   std::map<std::string, Tensor> tensors_;  // by full name
   std::vector<std::string> missing_;
   std::map<std::string, mx::array> taken_;
+  std::vector<mx::array> held_;
   std::map<std::string, Quantization> quantizations_;
   Adapter adapter_;
 };

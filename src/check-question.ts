@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { ValidationError } from "./errors.js";
+import { QUANTIZE } from "./quantize.js";
 import { allow, check, describeProblem } from "./validation.js";
 
 const model = allow.text("the name of a model");
@@ -21,6 +22,13 @@ export const checkPull = checker({
   file: allow.text("the name of a file").optional(),
   offline: allow.flag().optional(),
   signal,
+});
+
+/** Checks what `fitModel` is asked. */
+export const checkFit = checker({
+  model,
+  quantize: z.literal(QUANTIZE, `one of ${QUANTIZE.join(", ")}`).optional(),
+  context: allow.whole(1).optional(),
 });
 
 /** Checks what `embed` is asked. */

@@ -32,6 +32,7 @@ export {
   type FileReport,
   type LegReport,
 } from "./explain-config.js";
+export { type FitOptions, fitModel } from "./fit-model.js";
 export type { PullOptions, QueryOptions } from "./primary.js";
 export type { Quantize, WeightType } from "./quantize.js";
 export type {
@@ -57,6 +58,7 @@ export type {
   MlxOptions,
   ModelDetails,
   ModelFile,
+  ModelFit,
   ModelInfo,
   OllamaOptions,
   ProviderHealth,

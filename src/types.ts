@@ -368,6 +368,32 @@ export interface ModelDetails extends ModelInfo {
   revision?: string;
 }
 
+/** What a model takes in memory, and what of it this machine has room for; sizes in bytes. */
+export interface ModelFit {
+  id: string;
+  /** Its folder. */
+  path: string;
+  /** Whether weights and caches of `context` tokens fit, and the model is made for so many. */
+  fits: boolean;
+  weightBytes: number;
+  /** Of 1,000 tokens, in the layers that look back on the whole text. */
+  cacheBytesPer1000Tokens: number;
+  /** The most of those layers that look back on a part of it. */
+  windowBytes: number;
+  /** Of the layers whose state is as large whatever the text. */
+  stateBytes: number;
+  /** The context that was asked about. */
+  context: number;
+  /** Of all layers, for `context` tokens. */
+  cacheBytes: number;
+  /** What models may take on this machine. */
+  memoryLimit: number;
+  /** Tokens that the model is made for, where it says so. */
+  contextLength?: number;
+  /** Tokens that memory and model allow; 0 if not even the weights fit, absent if nothing bounds them. */
+  longestContext?: number;
+}
+
 /** A model that is no longer there. */
 export interface RemovedModel {
   id: string;

@@ -23,6 +23,7 @@ test("the package exports the client and the errors, and nothing else at run tim
     "ValidationError",
     "convertModel",
     "explainConfig",
+    "fitModel",
   ]);
 });
 

@@ -1,5 +1,7 @@
 #include "bridge/load_tasks.h"
 
+#include <span>
+
 namespace {
 
 constexpr size_t group_bytes = size_t{256} << 20;
@@ -26,6 +28,22 @@ size_t count_parameters(
   if (quantization == quantizations.end() || name.ends_with(".bias")) return tensor.size();
   if (!name.ends_with(".weight")) return 0;
   return tensor.size() * 32 / static_cast<size_t>(quantization->second.bits);
+}
+
+Napi::Object to_js(Napi::Env env, size_t weight_bytes, const std::vector<CacheBytes>& layers) {
+  Napi::Array list = Napi::Array::New(env, layers.size());
+  for (uint32_t i = 0; i < layers.size(); i++) {
+    Napi::Object layer = Napi::Object::New(env);
+    layer.Set("fixedBytes", static_cast<double>(layers[i].fixed));
+    layer.Set("bytesPerToken", static_cast<double>(layers[i].per_token));
+    if (layers[i].most_tokens > 0) layer.Set("mostTokens", layers[i].most_tokens);
+    list.Set(i, layer);
+  }
+  Napi::Object footprint = Napi::Object::New(env);
+  footprint.Set("weightBytes", static_cast<double>(weight_bytes));
+  footprint.Set("growth", AttentionCache::growth);
+  footprint.Set("layers", list);
+  return footprint;
 }
 
 }  // namespace
@@ -68,7 +86,7 @@ void LoadTask::make() {
   weights.finish();
   state_->checkpoint = std::make_shared<const Checkpoint>(
       Checkpoint{config_, weights.taken(), weights.quantizations()});
-  for (const auto& [name, tensor] : weights.taken()) unread_.push_back(tensor);
+  unread_ = weights.in_memory();
 }
 
 /// A model runs without wired memory, too, only slower when memory is short.
@@ -79,6 +97,23 @@ void LoadTask::complete() {
     mx::set_wired_limit(*limit);
   } catch (const EngineError&) {
   }
+}
+
+bool MeasureTask::advance() {
+  Weights weights(config_, files_, conversion_);
+  const std::unique_ptr<Model> model = make_model(config_, weights);
+  weights.finish();
+  size_t weight_bytes = 0;
+  for (const mx::array& tensor : weights.in_memory()) weight_bytes += tensor.nbytes();
+  Cache cache = model->make_cache();
+  const uint32_t token = 0;
+  (*model)(mx::from_data(std::span(&token, 1), {1, 1}), cache);
+  std::vector<CacheBytes> layers;
+  for (size_t layer = 0; layer < cache.size(); layer++) layers.push_back(cache[layer].bytes());
+  succeed([weight_bytes, layers = std::move(layers)](Napi::Env env) {
+    return to_js(env, weight_bytes, layers);
+  });
+  return false;
 }
 
 void AdaptTask::make() {

@@ -65,6 +65,26 @@ class LoadTask : public ReadTask {
   const Conversion conversion_;
 };
 
+/// Tells what a checkpoint would take in memory: builds its model and the graph of one token, and
+/// computes neither, so that no tensor is read. Resolves to a `NativeFootprint`.
+class MeasureTask : public CallTask {
+ public:
+  MeasureTask(
+      Addon& addon, CallId id, Config config, std::vector<std::string> files, Conversion conversion)
+      : CallTask(addon, id),
+        config_(std::move(config)),
+        files_(std::move(files)),
+        conversion_(std::move(conversion)) {}
+
+ protected:
+  bool advance() override;
+
+ private:
+  const Config config_;
+  const std::vector<std::string> files_;
+  const Conversion conversion_;
+};
+
 /// Makes a model of the weights of another one and an adapter; both share the weights.
 class AdaptTask : public ReadTask {
  public:

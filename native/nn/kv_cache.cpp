@@ -7,11 +7,12 @@ using mx::array;
 
 namespace {
 
-// Room grows by this many tokens, so that decoding seldom moves the cache.
-constexpr int growth = 256;
 constexpr int time_axis = 2;
 
-int rounded_up(int tokens) { return (tokens + growth - 1) / growth * growth; }
+int rounded_up(int tokens) {
+  constexpr int growth = AttentionCache::growth;
+  return (tokens + growth - 1) / growth * growth;
+}
 
 /// `old` (may be empty) with room for `room` tokens.
 array with_room(const array& old, const array& like, int room) {
@@ -27,6 +28,13 @@ array first_tokens(const array& a, int count) {
 }
 
 }  // namespace
+
+CacheBytes AttentionCache::bytes() const {
+  if (!keys_) return {};
+  const size_t room = static_cast<size_t>(keys_.dim(time_axis));
+  return {
+      .fixed = 0, .per_token = (keys_.nbytes() + values_.nbytes()) / room, .most_tokens = window()};
+}
 
 std::pair<array, array> AttentionCache::keys_and_values() const {
   return {first_tokens(keys_, kept()), first_tokens(values_, kept())};
@@ -110,6 +118,12 @@ Mask RotatingKVCache::make_mask(int length) const {
   const array window = mx::from_data(std::span<const int32_t>(&window_, 1));
   const array causal = mx::greater_equal(queries, keys);
   return {.mode = "array", .allowed = mx::logical_and(causal, mx::less(queries, keys + window))};
+}
+
+CacheBytes StateCache::bytes() const {
+  CacheBytes bytes;
+  for (const array& slot : slots_) bytes.fixed += slot ? slot.nbytes() : 0;
+  return bytes;
 }
 
 Masks::Masks(const Cache& cache, const array& tokens) : batch_(tokens.dim(0)) {

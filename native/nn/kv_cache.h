@@ -13,10 +13,20 @@ struct Mask {
   mx::array allowed;      // (L, keys) booleans when mode is "array"
 };
 
+/// What the memory of one layer takes, as far as the shapes of one token tell it.
+struct CacheBytes {
+  size_t fixed = 0;      // however many tokens there are
+  size_t per_token = 0;  // of those that are kept
+  int most_tokens = 0;   // that are kept while decoding; 0 is all
+};
+
 /// What one layer remembers of the tokens so far.
 class LayerCache {
  public:
   virtual ~LayerCache() = default;
+
+  /// What it takes in memory; known once a token was appended.
+  virtual CacheBytes bytes() const = 0;
 
   /// The arrays that hold the state, to evaluate after a prefill chunk.
   virtual void append_state(std::vector<mx::array>& state) const = 0;
@@ -26,6 +36,11 @@ class LayerCache {
 /// Offsets are host integers: a lazy offset would grow the graph with every step.
 class AttentionCache : public LayerCache {
  public:
+  /// Room grows by this many tokens, so that decoding seldom moves the cache.
+  static constexpr int growth = 256;
+
+  CacheBytes bytes() const override;
+
   /// Position of the next token.
   int offset() const { return offset_; }
 
@@ -95,6 +110,8 @@ class StateCache : public LayerCache {
   explicit StateCache(size_t slots) : slots_(slots) {}
 
   mx::array& operator[](size_t slot) { return slots_[slot]; }
+
+  CacheBytes bytes() const override;
 
   void append_state(std::vector<mx::array>& state) const override {
     for (const mx::array& slot : slots_) {

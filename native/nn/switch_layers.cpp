@@ -66,8 +66,9 @@ SwitchLinear::SwitchLinear(
     bool has_bias)
     : matrix_(weights, path, num_experts, in_dims, out_dims) {
   // On the CPU MLX has this product in float32 only.
-  if (matrix_.transposed && !mx::on_gpu()) {
+  if (matrix_.transposed && !mx::on_gpu() && matrix_.transposed.dtype() != mx::float32) {
     matrix_.transposed = mx::astype(matrix_.transposed, mx::float32);
+    weights.hold(matrix_.transposed);
   }
   low_rank_ = weights.low_rank(path);
   if (low_rank_) check_low_rank(*low_rank_, num_experts, in_dims, out_dims, path);

@@ -198,6 +198,13 @@ interface Range {
   max?: number;
 }
 
+/** `--context`, a number of tokens. */
+export function contextFlag(description: string): Option {
+  return new Option("--context <tokens>", description).argParser(
+    number("--context", { whole: true, min: 1 }),
+  );
+}
+
 /** A parser whose refusals name the flag, the value and what is allowed. */
 function number(flag: string, range: Range): (text: string) => number {
   const { whole = false, above = -Infinity, min = -Infinity, max = Infinity } = range;

@@ -5,6 +5,7 @@ import { configCommand, runConfig } from "./config.js";
 import { EXIT } from "./exit-codes.js";
 import { generateCommand, runGenerate } from "./generate.js";
 import { healthCommand, runHealth } from "./health.js";
+import { fitCommand, runFit } from "./fit.js";
 import type { Io } from "./io.js";
 import { modelsCommand, runModels } from "./models.js";
 import { pullCommand, runPull } from "./pull.js";
@@ -40,6 +41,11 @@ export async function runProgram(
     .addCommand(
       healthCommand(async (options) => {
         exitCode = await runHealth(options, io);
+      }),
+    )
+    .addCommand(
+      fitCommand(async (options) => {
+        exitCode = await runFit(options, io);
       }),
     )
     .addCommand(convertCommand((options) => runConvert(options, io)))

@@ -1,39 +1,48 @@
 import { totalmem } from "node:os";
 import { ModelLoadError } from "../errors.js";
-import type { ModelFiles } from "./model-files.js";
 import type { NativeAddon } from "./native-types.js";
 
-/** Bytes of all weights that are in memory or on their way there. */
+/** What is computed in passing, such as a chunk of a prompt, needs a part of the memory, too. */
+const SHARE_OF_MODELS = 0.95;
+
+/** What a model needs before it can say anything. */
+export interface Need {
+  folder: string;
+  weightBytes: number;
+  /** Of the shortest text. */
+  cacheBytes: number;
+}
+
+/** Bytes of all models that are in memory or on their way there. */
 let reserved = 0;
 
 /**
- * Sets memory aside for the weights of a model; throws unless they fit beside those that are there.
- * Call what it returns once the weights are freed. MLX's own count would still hold weights whose
- * freeing is on its way, and not yet those that are being read.
+ * Sets memory aside for a model; throws unless it fits beside those that are there. Call what it
+ * returns once the model is freed. MLX's own count would still hold weights whose freeing is on its
+ * way, and not yet those that are being read.
  */
-export function reserveMemory(
-  { folder, weightBytes }: Pick<ModelFiles, "folder" | "weightBytes">,
-  limit: number,
-): () => void {
-  if (reserved + weightBytes > limit) throw tooLarge(folder, weightBytes, limit);
-  reserved += weightBytes;
+export function reserveMemory(need: Need, limit: number): () => void {
+  const bytes = need.weightBytes + need.cacheBytes;
+  if (reserved + bytes > limit) throw tooLarge(need, limit);
+  reserved += bytes;
   let held = true;
   return () => {
-    if (held) reserved -= weightBytes;
+    if (held) reserved -= bytes;
     held = false;
   };
 }
 
-/** Bytes that MLX may use on this machine. */
+/** Bytes that models may take on this machine. */
 export function memoryLimit(addon: NativeAddon): number {
   const { maxRecommendedWorkingSetSize, memorySize } = addon.device();
-  return maxRecommendedWorkingSetSize ?? memorySize ?? totalmem();
+  const most = maxRecommendedWorkingSetSize ?? memorySize ?? totalmem();
+  return Math.floor(most * SHARE_OF_MODELS);
 }
 
-function tooLarge(folder: string, weightBytes: number, limit: number): ModelLoadError {
+function tooLarge({ folder, weightBytes, cacheBytes }: Need, limit: number): ModelLoadError {
   const others = reserved > 0 ? `, of which other models hold ${gigabytes(reserved)}` : "";
   return new ModelLoadError(
-    `The model in ${folder} needs ${gigabytes(weightBytes)} for its weights, but MLX may use only ${gigabytes(limit)} here${others}.`,
+    `The model in ${folder} needs ${gigabytes(weightBytes)} for its weights and ${gigabytes(cacheBytes)} for a short text, but models may take only ${gigabytes(limit)} here${others}.`,
     {
       code: "insufficient_memory",
       url: folder,

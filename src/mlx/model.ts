@@ -5,9 +5,10 @@ import { AdaptedModels } from "./adapted-models.js";
 import { type ChatTemplate, loadChatTemplate } from "./chat-template.js";
 import { type ModelFiles, readModelFiles } from "./model-files.js";
 import { memoryLimit, reserveMemory } from "./model-memory.js";
+import { cacheBytes } from "./footprint.js";
 import { loadError } from "./native-errors.js";
 import type { NativeAddon, NativeConversion, NativeModel } from "./native-types.js";
-import { isQuantized, quantizedBytes, toNativeQuantize } from "./quantization.js";
+import { isQuantized, toNativeQuantize } from "./quantization.js";
 import { loadTokenizer, type Tokenizer } from "./tokenizer.js";
 
 /** A model in memory with everything that turns messages into its tokens and back. */
@@ -47,11 +48,12 @@ export async function loadModel(
   try {
     const files = await readModelFiles(folder);
     checkModelType(files, addon.modelTypes());
-    const conversion = quantize && { quantize: toNativeQuantize(quantize) };
-    if (conversion) checkNotQuantized(files);
+    const conversion = conversionOf(files, quantize);
+    const footprint = await addon.measure(files.config, files.weightFiles, conversion);
     signal.throwIfAborted();
-    const weightBytes = conversion ? quantizedBytes(files, conversion.quantize) : files.weightBytes;
-    unreserve = reserveMemory({ folder, weightBytes }, memoryLimit(addon));
+    const { weightBytes, growth } = footprint;
+    const need = { folder, weightBytes, cacheBytes: cacheBytes(footprint, growth) };
+    unreserve = reserveMemory(need, memoryLimit(addon));
     const parts = await loadParts(files, addon, signal, conversion);
     const adapted = new AdaptedModels(parts.native);
     const close = () => {
@@ -113,6 +115,13 @@ export function checkModelType({ config, folder }: ModelFiles, known: string[]):
     url: folder,
     hint: `Supported kinds are ${[...known].sort().join(", ")}.`,
   });
+}
+
+/** What is done to the weights while they are loaded. */
+export function conversionOf(files: ModelFiles, quantize?: Quantize): NativeConversion | undefined {
+  if (quantize === undefined) return undefined;
+  checkNotQuantized(files);
+  return { quantize: toNativeQuantize(quantize) };
 }
 
 /** Throws where a checkpoint is quantized already. */

@@ -17,6 +17,12 @@ export interface NativeAddon {
    * The headers of the files must have been validated before: MLX trusts them.
    */
   load(config: object, weightFiles: string[], conversion?: NativeConversion): NativeLoading;
+  /** Tells what `load` and the tokens that a session reads then would take in memory; no weight is read. */
+  measure(
+    config: object,
+    weightFiles: string[],
+    conversion?: NativeConversion,
+  ): Promise<NativeFootprint>;
   /** Writes the tensors of a checkpoint, converted, into safetensors files of a folder. */
   convert(
     config: object,
@@ -24,6 +30,15 @@ export interface NativeAddon {
     conversion: NativeConversion,
     folder: string,
   ): NativeConverting;
+}
+
+/** What a model takes in memory, before anything of it is there. */
+export interface NativeFootprint {
+  weightBytes: number;
+  /** Tokens by which caches grow. */
+  growth: number;
+  /** What each cache takes: a fixed part, and a part for each token, up to a number of tokens. */
+  layers: { fixedBytes: number; bytesPerToken: number; mostTokens?: number }[];
 }
 
 /** How dense matrices are quantized: `quantization` as config.json has it, or one of mlx-lm's recipes. */

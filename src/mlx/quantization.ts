@@ -1,6 +1,5 @@
 import type { Quantize } from "../quantize.js";
 import { isObject, type Json } from "./json-file.js";
-import type { ModelFiles } from "./model-files.js";
 import type { NativeQuantize } from "./native-types.js";
 
 /** Bits and group size of the modes that have one size each. */
@@ -28,18 +27,6 @@ export function toNativeQuantize(
   }
   const [, low] = quantize.split("_");
   return { ...affine(Number(low), groupSize), recipe: quantize };
-}
-
-/** About how many bytes the weights of a model take once they are quantized. */
-export function quantizedBytes(
-  { weightBytes, dtype }: Pick<ModelFiles, "weightBytes" | "dtype">,
-  quantize: NativeQuantize,
-): number {
-  const { mode, bits, group_size: groupSize } = quantize;
-  const bitsBefore = dtype === "F32" ? 32 : 16;
-  // Affine has a scale and a bias of 16 bits each for every group, the others a scale of 8.
-  const bitsPerWeight = bits + (mode === "affine" ? 32 : 8) / groupSize;
-  return Math.ceil((weightBytes * bitsPerWeight) / bitsBefore);
 }
 
 /** Whether a configuration says that the checkpoint is quantized already. */

@@ -25,6 +25,7 @@ const COMMANDS = [
   "completion",
   "config",
   "convert",
+  "fit",
   "generate",
   "health",
   "help",
@@ -47,6 +48,8 @@ const OFFERS: [string, string[]][] = [
   ["llm-client pull --off", ["--offline"]],
   ["llm-client config ", ["explain", "help", "path", "show"]],
   ["llm-client config show --t", ["--timeout"]],
+  ["llm-client fit --con", ["--context"]],
+  ["llm-client fit --quantize mxfp", ["mxfp4", "mxfp8"]],
   ["llm-client completion ", ["bash", "fish", "zsh"]],
   ["llm-client help mo", ["models"]],
 ];

@@ -19,7 +19,7 @@ function namesIn(help: string, part: string): string[] {
 
 const FLAG = /(?<=^|[\s,`])--?[a-z][\w-]*/g;
 /** Commands that ask no provider. */
-const WITHOUT_COMMON = ["completion", "convert"];
+const WITHOUT_COMMON = ["completion", "convert", "fit"];
 const ALWAYS = ["-h", "--help", "help", "-V", "--version"];
 
 const others = (names: string[]) => names.filter((name) => !ALWAYS.includes(name)).sort();

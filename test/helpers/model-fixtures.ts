@@ -69,12 +69,13 @@ export function startLoading(
   folder: string,
   changes: Record<string, unknown> = {},
 ): NativeLoading {
+  return addon.load({ ...readJson(folder, "config.json"), ...changes }, weightFilesOf(folder));
+}
+
+/** The weights of a checkpoint, in order. */
+export function weightFilesOf(folder: string): string[] {
   const files = readdirSync(folder).filter((file) => file.endsWith(".safetensors"));
-  const config = { ...readJson(folder, "config.json"), ...changes };
-  return addon.load(
-    config,
-    files.sort().map((file) => join(folder, file)),
-  );
+  return files.sort().map((file) => join(folder, file));
 }
 
 /** A whole reply in a session of its own. */

@@ -91,6 +91,14 @@ export async function makeLargeModel(folder: string): Promise<number> {
       shapes[`model.layers.${layer}.${name}.weight`] = shape;
     }
   }
+  return writeZeroWeights(folder, shapes);
+}
+
+/** Writes float32 weights that are all zeros and take no room on a disk; returns their bytes. */
+export async function writeZeroWeights(
+  folder: string,
+  shapes: Record<string, number[]>,
+): Promise<number> {
   let end = 0;
   const header = Object.entries(shapes).map(([name, shape]) => {
     const begin = end;

@@ -8,6 +8,7 @@ const folder = fixtureFolder("llama");
 const addon = {
   modelTypes: () => ["llama"],
   device: () => ({ type: "cpu", name: "test" }),
+  measure: async () => ({ weightBytes: 100_000, growth: 256, layers: [] }),
   load: () => {
     throw Object.assign(new Error("no such shape"), { code: "tensor_shape" });
   },
