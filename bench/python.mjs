@@ -29,17 +29,24 @@ export function findPython(wanted = process.env.LLM_CLIENT_ORACLE_PYTHON) {
   return python;
 }
 
-/** The bench checkpoints, written at first use. */
+/** The folders of bench checkpoints by name, written at first use. */
 export function benchModels(python) {
   const folder = join(root, ".cache", "bench");
-  const names = ["llama-4x64", "llama-6x128", "llama-8x256"];
+  const names = [
+    "llama-4x64",
+    "llama-6x128",
+    "llama-8x256",
+    "qwen3_moe-6x128",
+    "qwen3_5-8x128",
+    "llama-12x1024",
+  ];
   if (!names.every((name) => existsSync(join(folder, name, "config.json")))) {
     say("bench: writing the checkpoints into .cache/bench");
     run(python, [join(root, "bench", "make-models.py"), folder], {
       purpose: "bench/make-models.py",
     });
   }
-  return names.map((name) => join(folder, name));
+  return Object.fromEntries(names.map((name) => [name, join(folder, name)]));
 }
 
 /** Starts bench/reference.py; `ask` sends it one request and waits for the answer. */

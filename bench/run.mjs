@@ -1,5 +1,5 @@
 // npm run bench: how this package compares with mlx-lm on this machine, in one run.
-//   --only decode,graph   measures only these: decode, prefill, graph, start, event-loop
+//   --only decode,graph   measures only these: decode, prefill, graph, start, load, event-loop
 //   --pairs 7             measurements of each side
 //   --python FILE         a Python with mlx-lm; else LLM_CLIENT_ORACLE_PYTHON, else one of its own
 //   --json                prints the figures as JSON
@@ -8,11 +8,12 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { root } from "../scripts/native/tools.mjs";
 import { measureEventLoop } from "./event-loop.mjs";
+import { measureLoad } from "./load.mjs";
 import { benchModels, findPython, startReference } from "./python.mjs";
 import { measureSpeed } from "./speed.mjs";
 import { measureStart } from "./start.mjs";
 
-const known = ["decode", "prefill", "graph", "start", "event-loop"];
+const known = ["decode", "prefill", "graph", "start", "load", "event-loop"];
 const speedParts = ["decode", "prefill", "graph"];
 
 const { values: options } = parseArgs({
@@ -34,7 +35,8 @@ async function bench() {
     throw new Error("dist/ is missing; run: npm run build && npm run build:native");
 
   const python = findPython(options.python);
-  const [small, middle, large] = benchModels(python);
+  const models = benchModels(python);
+  const demo = join(root, "models", "demo");
   const { loadNative } = await import("../dist/mlx/native.js");
   const addon = loadNative();
   const tables = [];
@@ -42,10 +44,12 @@ async function bench() {
   if (speed.length > 0) {
     // So many tokens that a run takes about a third of a second.
     const checkpoints = [
-      { folder: small, tokens: 256, decodeGoal: "≥ 1.10" },
-      { folder: middle, tokens: 128, decodeGoal: "≥ 1.00" },
-      { folder: large, tokens: 48, decodeGoal: "≥ 1.00" },
-      { folder: join(root, "models", "demo"), tokens: 96 },
+      { folder: models["llama-4x64"], tokens: 256, decodeGoal: "≥ 1.10" },
+      { folder: models["llama-6x128"], tokens: 128, decodeGoal: "≥ 1.05" },
+      { folder: models["llama-8x256"], tokens: 48, decodeGoal: "≥ 1.00" },
+      { folder: models["qwen3_moe-6x128"], tokens: 96, decodeGoal: "≥ 1.05" },
+      { folder: models["qwen3_5-8x128"], tokens: 96, decodeGoal: "≥ 1.05" },
+      { folder: demo, tokens: 96 },
     ];
     const reference = startReference(python);
     try {
@@ -55,7 +59,13 @@ async function bench() {
     }
   }
   if (parts.includes("start")) tables.push(await measureStart({ python, pairs }));
-  if (parts.includes("event-loop")) tables.push(await measureEventLoop({ folder: middle, pairs }));
+  if (parts.includes("load")) {
+    const folders = [demo, models["llama-12x1024"]];
+    tables.push(...(await measureLoad({ python, folders, pairs })));
+  }
+  if (parts.includes("event-loop")) {
+    tables.push(await measureEventLoop({ folder: models["llama-6x128"], pairs }));
+  }
 
   const machine = { device: addon.device(), mlx: addon.version().mlx, pairs };
   if (options.json) return console.log(JSON.stringify({ ...machine, tables }, null, 2));
