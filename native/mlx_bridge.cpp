@@ -193,24 +193,29 @@ Napi::Value list_model_types(const Napi::CallbackInfo& info) {
   return array;
 }
 
-std::vector<std::string> to_paths(const Napi::Value& value) {
-  if (!value.IsArray()) refuse_argument("weightFiles must be a list of paths");
+/// From a list of paths or a `NativeGguf`.
+WeightFiles to_weight_files(const Napi::Value& value) {
+  if (!value.IsObject()) refuse_argument("weights must be a list of paths or a GGUF file");
+  if (!value.IsArray()) {
+    const Config gguf = to_config(value);
+    return {.names = {gguf.text("file")}, .gguf = gguf};
+  }
   const auto paths = value.As<Napi::Array>();
-  std::vector<std::string> files;
-  for (uint32_t i = 0; i < paths.Length(); i++) files.push_back(paths.Get(i).ToString());
+  WeightFiles files;
+  for (uint32_t i = 0; i < paths.Length(); i++) files.names.push_back(paths.Get(i).ToString());
   return files;
 }
 
 /// The arguments that name a checkpoint.
 struct Source {
   Config config;
-  std::vector<std::string> files;
+  WeightFiles files;
   Conversion conversion;
 
   explicit Source(const Napi::CallbackInfo& info) {
     if (!info[0].IsObject()) refuse_argument("config must be an object");
     config = to_config(info[0]);
-    files = to_paths(info[1]);
+    files = to_weight_files(info[1]);
     conversion = to_conversion(to_config(info[2]));
   }
 };

@@ -70,16 +70,6 @@ int layer_of(const std::string& path) {
   return 0;
 }
 
-std::optional<mx::Dtype> to_dtype(const Config& options) {
-  if (!options.has("dtype")) return std::nullopt;
-  const std::string name = options.text("dtype");
-  if (name == "float16") return mx::float16;
-  if (name == "bfloat16") return mx::bfloat16;
-  if (name == "float32") return mx::float32;
-  throw EngineError(
-      "invalid_argument", "dtype \"" + name + "\" is none of float16, bfloat16, float32");
-}
-
 }  // namespace
 
 Quantization to_quantization(const Config& entry, const std::string& place) {
@@ -98,6 +88,16 @@ Quantization infer_quantization(
   const Sizes found{
       in_dims / scales.dim(-1), static_cast<int>(int64_t{weight.dim(-1)} * 32 / in_dims)};
   return checked({found.group_size, found.bits, infer_mode(scales.dtype(), found)}, place);
+}
+
+std::optional<mx::Dtype> to_dtype(const Config& options) {
+  if (!options.has("dtype")) return std::nullopt;
+  const std::string name = options.text("dtype");
+  if (name == "float16") return mx::float16;
+  if (name == "bfloat16") return mx::bfloat16;
+  if (name == "float32") return mx::float32;
+  throw EngineError(
+      "invalid_argument", "dtype \"" + name + "\" is none of float16, bfloat16, float32");
 }
 
 Conversion to_conversion(const Config& options) {

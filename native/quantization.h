@@ -33,6 +33,9 @@ struct Conversion {
   std::optional<mx::Dtype> dtype;        // floating-point tensors are cast
 };
 
+/// The number type that options name under "dtype", if they do.
+std::optional<mx::Dtype> to_dtype(const Config& options);
+
 /// Reads a conversion as JavaScript gives it: `quantize` (an object as config.json has it, with
 /// `recipe`), `dequantize`, `dtype`.
 Conversion to_conversion(const Config& options);

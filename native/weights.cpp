@@ -7,6 +7,7 @@
 
 #include "engine_error.h"
 #include "foreign_quantization.h"
+#include "gguf.h"
 #include "mlx/io.h"
 #include "mlx/ops.h"
 
@@ -47,13 +48,19 @@ int num_layers(const Config& config) {
 
 }  // namespace
 
-Weights::Weights(const Config& config, const std::vector<std::string>& files, Conversion conversion)
+Weights::Weights(const Config& config, const WeightFiles& files, Conversion conversion)
     : quantization_config_(config["quantization"]),
       num_layers_(num_layers(config)),
-      files_(files),
+      files_(files.names),
       conversion_(std::move(conversion)) {
+  read(files);
+  if (quantization_config_.is_null()) adopt_foreign(config);
+}
+
+void Weights::read(const WeightFiles& files) {
   for (const std::string& file : files_) {
-    for (auto& [name, value] : mx::load_safetensors(file)) {
+    auto tensors = files.gguf.is_null() ? mx::load_safetensors(file) : load_gguf(files.gguf);
+    for (auto& [name, value] : tensors) {
       const auto [place, added] = tensors_.try_emplace(name, Tensor{std::move(value), &file});
       if (!added) {
         throw EngineError(
@@ -61,7 +68,6 @@ Weights::Weights(const Config& config, const std::vector<std::string>& files, Co
       }
     }
   }
-  if (quantization_config_.is_null()) adopt_foreign(config);
 }
 
 Weights::Weights(const Checkpoint& base, Adapter adapter)

@@ -20,11 +20,17 @@ struct Checkpoint {
   std::map<std::string, Quantization> quantizations;
 };
 
+/// Where the tensors of a checkpoint are.
+struct WeightFiles {
+  std::vector<std::string> names;
+  Config gguf;  // what is in the only one, if it is a GGUF file; else they are safetensors files
+};
+
 /// The tensors of a checkpoint by name. Modules take what they need while they are built; `finish`
 /// then names every tensor that was missing and every one that nobody took.
 class Weights {
  public:
-  Weights(const Config& config, const std::vector<std::string>& files, Conversion conversion = {});
+  Weights(const Config& config, const WeightFiles& files, Conversion conversion = {});
 
   /// From here on all names are relative to this path, "language_model." for one: a maker of text
   /// models then finds its tensors in a checkpoint that has more than text. Errors keep full names.
@@ -101,6 +107,7 @@ class Weights {
     const std::string* file;
   };
 
+  void read(const WeightFiles& files);
   void adopt_foreign(const Config& config);
   void note_missing(const std::string& name);
 

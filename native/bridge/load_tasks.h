@@ -48,7 +48,7 @@ class ReadTask : public CallTask {
 class LoadTask : public ReadTask {
  public:
   LoadTask(
-      Addon& addon, CallId id, Config config, std::vector<std::string> files, Conversion conversion,
+      Addon& addon, CallId id, Config config, WeightFiles files, Conversion conversion,
       Flag cancelled)
       : ReadTask(addon, id, std::move(cancelled)),
         config_(std::move(config)),
@@ -61,7 +61,7 @@ class LoadTask : public ReadTask {
 
  private:
   const Config config_;
-  const std::vector<std::string> files_;
+  const WeightFiles files_;
   const Conversion conversion_;
 };
 
@@ -70,7 +70,7 @@ class LoadTask : public ReadTask {
 class MeasureTask : public CallTask {
  public:
   MeasureTask(
-      Addon& addon, CallId id, Config config, std::vector<std::string> files, Conversion conversion)
+      Addon& addon, CallId id, Config config, WeightFiles files, Conversion conversion)
       : CallTask(addon, id),
         config_(std::move(config)),
         files_(std::move(files)),
@@ -81,7 +81,7 @@ class MeasureTask : public CallTask {
 
  private:
   const Config config_;
-  const std::vector<std::string> files_;
+  const WeightFiles files_;
   const Conversion conversion_;
 };
 
@@ -109,7 +109,7 @@ class ConvertTask : public CallTask {
   using Flag = std::shared_ptr<std::atomic<bool>>;
 
   ConvertTask(
-      Addon& addon, CallId id, Config config, std::vector<std::string> files, Conversion conversion,
+      Addon& addon, CallId id, Config config, WeightFiles files, Conversion conversion,
       std::string folder, Flag cancelled)
       : CallTask(addon, id),
         config_(std::move(config)),
@@ -131,7 +131,7 @@ class ConvertTask : public CallTask {
   void finish();
 
   const Config config_;
-  const std::vector<std::string> files_;
+  const WeightFiles files_;
   const Conversion conversion_;
   const std::string folder_;
   const Flag cancelled_;

@@ -1,13 +1,104 @@
 #include "mlx/io.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+
+#include "engine_error.h"
+
 namespace mx {
 
-std::map<std::string, array> load_safetensors(const std::string& file) {
+namespace {
+
+/// Bytes that come before those of a file. Tensors are read from several threads, each at its own
+/// offset.
+class PrefixedFile {
+ public:
+  PrefixedFile(const std::string& path, std::string prefix, int64_t data_offset)
+      : path_(path),
+        prefix_(std::move(prefix)),
+        data_offset_(data_offset),
+        descriptor_(open(path.c_str(), O_RDONLY | O_CLOEXEC)) {}
+  PrefixedFile(const PrefixedFile&) = delete;
+  PrefixedFile& operator=(const PrefixedFile&) = delete;
+  ~PrefixedFile() {
+    if (is_open()) close(descriptor_);
+  }
+
+  bool is_open() const { return descriptor_ >= 0; }
+  const char* path() const { return path_.c_str(); }
+  size_t position() const { return position_; }
+  void seek(int64_t offset, int whence) {
+    const size_t from = whence == SEEK_CUR ? position_ : whence == SEEK_END ? size() : 0;
+    position_ = static_cast<size_t>(static_cast<int64_t>(from) + offset);
+  }
+
+  size_t size() const {
+    struct stat status {};
+    const off_t bytes = fstat(descriptor_, &status) == 0 ? status.st_size - data_offset_ : 0;
+    return prefix_.size() + static_cast<size_t>(std::max<off_t>(bytes, 0));
+  }
+
+  void read(char* data, size_t count) {
+    read_at(data, count, position_);
+    position_ += count;
+  }
+
+  void read_at(char* data, size_t count, size_t offset) const {
+    if (offset < prefix_.size()) {
+      const size_t part = std::min(count, prefix_.size() - offset);
+      std::memcpy(data, prefix_.data() + offset, part);
+      data += part;
+      count -= part;
+      offset += part;
+    }
+    off_t place = static_cast<off_t>(offset - prefix_.size()) + data_offset_;
+    while (count > 0) {
+      const ssize_t got = pread(descriptor_, data, count, place);
+      if (got <= 0) break;
+      data += got;
+      place += got;
+      count -= static_cast<size_t>(got);
+    }
+    // Nobody can be told from here; the header was checked against the length of the file.
+    std::memset(data, 0, count);
+  }
+
+ private:
+  const std::string path_;
+  const std::string prefix_;
+  const int64_t data_offset_;
+  const int descriptor_;
+  size_t position_ = 0;
+};
+
+PrefixedFile& file_of(void* descriptor) { return *static_cast<PrefixedFile*>(descriptor); }
+
+const mlx_io_vtable prefixed_file = {
+    .is_open = [](void* file) { return file_of(file).is_open(); },
+    .good = [](void* file) { return file_of(file).is_open(); },
+    .tell = [](void* file) { return file_of(file).position(); },
+    .seek = [](void* file, int64_t offset,
+               int whence) { file_of(file).seek(offset, whence); },
+    .read = [](void* file, char* data, size_t count) { file_of(file).read(data, count); },
+    .read_at_offset = [](void* file, char* data, size_t count,
+                         size_t offset) { file_of(file).read_at(data, count, offset); },
+    .write = [](void*, const char*, size_t) {},
+    .label = [](void* file) { return file_of(file).path(); },
+    .free = [](void* file) { delete &file_of(file); },
+};
+
+/// Calls a loading function of mlx-c. Files are read on the CPU whatever the model computes on.
+template <typename Load>
+std::map<std::string, array> load_with(Load load) {
   mlx_map_string_to_array tensors = mlx_map_string_to_array_new();
   mlx_map_string_to_string metadata = mlx_map_string_to_string_new();
-  // Files are read on the CPU whatever the model computes on.
   mlx_stream cpu = mlx_default_cpu_stream_new();
-  const int return_code = mlx_load_safetensors(&tensors, &metadata, file.c_str(), cpu);
+  const int return_code = load(&tensors, &metadata, cpu);
   mlx_stream_free(cpu);
   mlx_map_string_to_string_free(metadata);
 
@@ -24,6 +115,29 @@ std::map<std::string, array> load_safetensors(const std::string& file) {
   mlx_map_string_to_array_free(tensors);
   check(return_code);
   return result;
+}
+
+}  // namespace
+
+std::map<std::string, array> load_safetensors(const std::string& file) {
+  return load_with([&](auto* tensors, auto* metadata, mlx_stream cpu) {
+    return mlx_load_safetensors(tensors, metadata, file.c_str(), cpu);
+  });
+}
+
+std::map<std::string, array> load_safetensors(
+    const std::string& file, const std::string& header, int64_t data_offset) {
+  std::string prefix(sizeof(uint64_t), '\0');
+  const uint64_t length = header.size();
+  std::memcpy(prefix.data(), &length, sizeof length);
+  auto opened = std::make_unique<PrefixedFile>(file, prefix + header, data_offset);
+  if (!opened->is_open()) throw EngineError("mlx_error", file + " cannot be opened");
+  const mlx_io_reader reader = mlx_io_reader_new(opened.release(), prefixed_file);
+  const auto free_reader = [](const mlx_io_reader* held) { mlx_io_reader_free(*held); };
+  const std::unique_ptr<const mlx_io_reader, decltype(free_reader)> guard(&reader, free_reader);
+  return load_with([&](auto* tensors, auto* metadata, mlx_stream cpu) {
+    return mlx_load_safetensors_reader(tensors, metadata, reader, cpu);
+  });
 }
 
 void save_safetensors(const std::string& file, const std::map<std::string, array>& tensors) {

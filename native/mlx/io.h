@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <string>
 
@@ -9,6 +10,11 @@ namespace mx {
 
 /// The tensors of a safetensors file by name; their data is read when they are first evaluated.
 std::map<std::string, array> load_safetensors(const std::string& file);
+
+/// The same of a file that is none, but keeps plain arrays as well: `header` is what a safetensors
+/// file would begin with, and its data are the bytes of the file from `data_offset` on.
+std::map<std::string, array> load_safetensors(
+    const std::string& file, const std::string& header, int64_t data_offset);
 
 /// Writes tensors into a safetensors file, in the form that mlx-lm gives its own.
 void save_safetensors(const std::string& file, const std::map<std::string, array>& tensors);

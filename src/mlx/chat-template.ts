@@ -1,7 +1,7 @@
-import { join } from "node:path";
 import { ModelLoadError, ValidationError } from "../errors.js";
 import type { Message, Tool } from "../types.js";
-import { isObject, type Json, readJsonObject, readText } from "./json-file.js";
+import { isObject, type Json } from "./json-file.js";
+import { placeOf, readModelJson, readModelText } from "./model-texts.js";
 import { parseTemplate, renderTemplate, TemplateRefusal } from "./template-runtime.js";
 import { namedSpecialTokens, readTokenizerConfig } from "./tokenizer-files.js";
 
@@ -73,13 +73,14 @@ interface Source {
 }
 
 async function findSources(folder: string, config: Json): Promise<Map<string, Source>> {
-  const file = join(folder, "chat_template.jinja");
-  const text = await readText(file, "bad_template", LARGEST_FILE);
-  if (text !== undefined) return new Map([["default", { text, place: file }]]);
-  const inConfig = namedSources(config.chat_template, join(folder, "tokenizer_config.json"));
+  const file = "chat_template.jinja";
+  const text = await readModelText(folder, file, "bad_template", LARGEST_FILE);
+  if (text !== undefined) return new Map([["default", { text, place: placeOf(folder, file) }]]);
+  const inConfig = namedSources(config.chat_template, placeOf(folder, "tokenizer_config.json"));
   if (inConfig.size > 0) return inConfig;
-  const legacy = join(folder, "chat_template.json");
-  return namedSources((await readJsonObject(legacy, "bad_template"))?.chat_template, legacy);
+  const legacy = "chat_template.json";
+  const json = await readModelJson(folder, legacy, "bad_template");
+  return namedSources(json?.chat_template, placeOf(folder, legacy));
 }
 
 /** A template is a string, or several are a list of names with templates. */

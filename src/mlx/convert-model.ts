@@ -3,10 +3,12 @@ import { basename, dirname, join, resolve } from "node:path";
 import { abortedBy } from "../abort.js";
 import { ConfigurationError } from "../errors.js";
 import { type Quantize, WEIGHT_TYPES, type WeightType } from "../quantize.js";
+import { isGgufFile } from "./gguf.js";
 import { isObject, type Json } from "./json-file.js";
 import { checkModelType, checkNotQuantized } from "./model.js";
 import { findModel, type ModelFiles, readModelFiles } from "./model-files.js";
 import type { ModelSearch } from "./model-places.js";
+import { GGUF_TEXTS, readModelJson } from "./model-texts.js";
 import { loadError } from "./native-errors.js";
 import type {
   NativeAddon,
@@ -108,14 +110,14 @@ async function checkIsFree(folder: string): Promise<void> {
 }
 
 async function convertWeights(
-  { config, weightFiles }: ModelFiles,
+  { config, weightFiles, gguf }: ModelFiles,
   folder: string,
   addon: NativeAddon,
   conversion: NativeConversion,
   signal: AbortSignal | undefined,
 ): Promise<NativeConverted> {
   signal?.throwIfAborted();
-  const converting = addon.convert(config, weightFiles, conversion, folder);
+  const converting = addon.convert(config, gguf ?? weightFiles, conversion, folder);
   const cancel = () => converting.cancel();
   signal?.addEventListener("abort", cancel);
   try {
@@ -153,10 +155,19 @@ async function writeTexts(
   const index = { metadata: { total_size: written.bytes }, weight_map: written.weightMap };
   await writeJson(join(folder, "config.json"), withoutForeign(config));
   await writeJson(join(folder, "model.safetensors.index.json"), index);
+  if (isGgufFile(files.folder)) return writeGgufTexts(files.folder, folder);
   for (const name of await readdir(files.folder)) {
     // Links of the Hugging Face cache are followed: the folder stands for itself.
     const copy = { dereference: true };
     if (COPIED.test(name)) await cp(join(files.folder, name), join(folder, name), copy);
+  }
+}
+
+/** What a GGUF file says, as the files of an MLX folder. */
+async function writeGgufTexts(file: string, folder: string): Promise<void> {
+  for (const name of GGUF_TEXTS) {
+    if (name === "config.json") continue;
+    await writeJson(join(folder, name), await readModelJson(file, name, "bad_tokenizer"));
   }
 }
 

@@ -2,19 +2,22 @@ import { readdir, readFile, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import type { ModelDetails, ModelFile } from "../types.js";
 import { readTemplates } from "./chat-template.js";
+import { isGgufFile, readGgufHeader } from "./gguf.js";
+import { parametersOf } from "./gguf-weights.js";
 import { isObject, type Json } from "./json-file.js";
 import { describeModel, readModelFiles } from "./model-files.js";
 import { readSafetensorsHeader, type TensorEntry } from "./safetensors.js";
 
 const LONGEST_FRONT_MATTER = 64 * 1024;
 
-/** Everything that can be told of the model in a folder without loading it. */
-export async function showLocalModel(id: string, folder: string): Promise<ModelDetails> {
+/** Everything that can be told of the model in a folder or GGUF file without loading it. */
+export async function showLocalModel(id: string, model: string): Promise<ModelDetails> {
+  const folder = isGgufFile(model) ? dirname(model) : model;
   return {
-    ...(await describeModel(id, folder)),
-    parameters: await countParameters(folder).catch(() => undefined),
+    ...(await describeModel(id, model)),
+    parameters: await countParameters(model).catch(() => undefined),
     files: await listFiles(folder),
-    hasTemplate: (await readTemplates(folder).catch(() => [])).length > 0,
+    hasTemplate: (await readTemplates(model).catch(() => [])).length > 0,
     license: await licenseOf(folder),
     revision: basename(dirname(folder)) === "snapshots" ? basename(folder) : undefined,
   };
@@ -31,6 +34,7 @@ async function listFiles(folder: string): Promise<ModelFile[]> {
 
 /** Numbers in all weights; undefined where it is not known how they are packed. */
 async function countParameters(folder: string): Promise<number | undefined> {
+  if (isGgufFile(folder)) return parametersOf(await readGgufHeader(folder));
   const { config, weightFiles } = await readModelFiles(folder);
   if (isObject(config.quantization_config) && config.quantization_config.quant_method)
     return undefined;

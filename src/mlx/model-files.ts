@@ -3,24 +3,31 @@ import { basename, dirname, join, resolve } from "node:path";
 import { ModelLoadError } from "../errors.js";
 import type { ModelInfo } from "../types.js";
 import { capabilitiesOf } from "./model-capabilities.js";
+import { isGgufFile, readGgufHeader } from "./gguf.js";
+import { loadedBytes, mainType, weightsOfGguf } from "./gguf-weights.js";
 import { isObject, type Json, readJsonObject } from "./json-file.js";
-import { DEMO, listModelFolders, type ModelSearch } from "./model-places.js";
+import { DEMO, ggufFilesIn, listModelFolders, type ModelSearch } from "./model-places.js";
+import { readModelJson } from "./model-texts.js";
+import type { NativeGguf } from "./native-types.js";
 import { readSafetensorsHeader } from "./safetensors.js";
 
 export { findModel } from "./model-places.js";
 
-/** What a model's folder holds; the weights themselves are not read. */
+/** What a model's folder or GGUF file holds; the weights themselves are not read. */
 export interface ModelFiles {
   id: string;
+  /** The folder, or the GGUF file. */
   folder: string;
   config: Json;
   /** Empty when the folder has no generation_config.json. */
   generationConfig: Json;
-  /** Safetensors files with valid headers, in order of name. */
+  /** Safetensors files with valid headers, in order of name; or the GGUF file. */
   weightFiles: string[];
-  /** Bytes of all tensors. */
+  /** What is in the GGUF file, if it is one. */
+  gguf?: NativeGguf;
+  /** Bytes of all tensors, once they are loaded. */
   weightBytes: number;
-  /** The type that most of the weights' bytes have, as safetensors names it. */
+  /** The type that most of the weights' bytes have, as the format of the file names it. */
   dtype: string;
   /** Tokens that prompt and reply may have together, if the model says. */
   contextLength?: number;
@@ -42,7 +49,7 @@ const DOWNLOAD_AGAIN = "The download may be incomplete: download the model again
 
 /**
  * Reads and checks the files of a model's folder: config.json, generation_config.json and the
- * headers of all weights.
+ * headers of all weights; or the header of a GGUF file, which holds the same.
  *
  * @example
  * const files = await readModelFiles(await findModel("demo"));
@@ -51,15 +58,13 @@ const DOWNLOAD_AGAIN = "The download may be incomplete: download the model again
 export async function readModelFiles(folder: string): Promise<ModelFiles> {
   const config = await readConfig(folder);
   const generationConfig =
-    (await readJsonObject(join(folder, "generation_config.json"), "bad_config")) ?? {};
-  const weightFiles = await findWeightFiles(folder);
+    (await readModelJson(folder, "generation_config.json", "bad_config")) ?? {};
   return {
     id: modelId(folder),
     folder,
     config,
     generationConfig,
-    weightFiles,
-    ...(await readWeightHeaders(weightFiles)),
+    ...(await (isGgufFile(folder) ? readGgufWeights(folder) : readWeights(folder))),
     contextLength: readContextLength(config),
     eosTokenIds: readEosTokenIds(generationConfig) ?? readEosTokenIds(config) ?? [],
   };
@@ -79,7 +84,8 @@ export async function listLocalModels(search: ModelSearch = {}): Promise<ModelIn
 
 /** What a list tells of the model in a folder. */
 export async function describeModel(id: string, folder: string): Promise<ModelInfo> {
-  const changed = await stat(join(folder, "config.json")).catch(() => undefined);
+  const dated = isGgufFile(folder) ? folder : join(folder, "config.json");
+  const changed = await stat(dated).catch(() => undefined);
   const info = {
     id,
     provider: "mlx" as const,
@@ -108,7 +114,8 @@ function ownerOf(id: string): string {
   return /^[^/\\]+\/[^/\\]+$/.test(id) ? dirname(id) : "local";
 }
 
-function quantizationOf({ config, dtype }: ModelFiles): string {
+function quantizationOf({ config, dtype, folder }: ModelFiles): string {
+  if (isGgufFile(folder)) return dtype;
   const quantization = config.quantization ?? config.quantization_config;
   if (isObject(quantization)) {
     if (typeof quantization.mode === "string" && quantization.mode !== "affine") {
@@ -121,12 +128,16 @@ function quantizationOf({ config, dtype }: ModelFiles): string {
 
 async function readConfig(folder: string): Promise<Json> {
   const file = join(folder, "config.json");
-  const config = await readJsonObject(file, "bad_config");
+  const config = await readModelJson(folder, "config.json", "bad_config");
   if (!config) {
-    throw new ModelLoadError(`${folder} has no config.json, so it is not a model.`, {
-      code: "bad_config",
-      hint: "Give the folder of a model in MLX format: config.json, tokenizer.json, *.safetensors.",
-    });
+    const present = await readdir(folder).catch(() => []);
+    throw (
+      severalGgufFiles(folder, present) ??
+      new ModelLoadError(`${folder} has no config.json, so it is not a model.`, {
+        code: "bad_config",
+        hint: "Give the folder of a model in MLX format: config.json, tokenizer.json, *.safetensors.",
+      })
+    );
   }
   if (typeof config.model_type !== "string" || config.model_type === "") {
     throw badConfig(file, 'does not name its architecture: "model_type" is missing');
@@ -170,6 +181,8 @@ async function indexedShards(folder: string): Promise<Set<string>> {
 }
 
 function noWeights(folder: string, present: string[]): ModelLoadError {
+  const several = severalGgufFiles(folder, present);
+  if (several) return several;
   const others = present.filter((name) => /\.(?:gguf|bin|pth?|npz|safetensors)$/.test(name));
   if (others.length === 0) {
     return badWeights(`${folder} has no weights (model*.safetensors).`, DOWNLOAD_AGAIN);
@@ -180,7 +193,31 @@ function noWeights(folder: string, present: string[]): ModelLoadError {
   );
 }
 
-async function readWeightHeaders(files: string[]): Promise<{ weightBytes: number; dtype: string }> {
+/** Only a folder with one GGUF file is the same as that file. */
+function severalGgufFiles(folder: string, present: string[]): ModelLoadError | undefined {
+  const files = ggufFilesIn(present);
+  if (files.length < 2) return undefined;
+  return badWeights(
+    `${folder} has several GGUF files: ${files.join(", ")}.`,
+    `Choose one by its path, ${join(folder, files[0]!)} for one.`,
+  );
+}
+
+type FoundWeights = Pick<ModelFiles, "weightFiles" | "gguf" | "weightBytes" | "dtype">;
+
+async function readGgufWeights(file: string): Promise<FoundWeights> {
+  const header = await readGgufHeader(file);
+  if (header.tensors.size === 0) throw badWeights(`${file} holds no tensor.`, DOWNLOAD_AGAIN);
+  return {
+    weightFiles: [file],
+    gguf: weightsOfGguf(header),
+    weightBytes: loadedBytes(header),
+    dtype: mainType(header),
+  };
+}
+
+async function readWeights(folder: string): Promise<FoundWeights> {
+  const files = await findWeightFiles(folder);
   const owners = new Map<string, string>();
   const bytesByType = new Map<string, number>();
   let weightBytes = 0;
@@ -201,7 +238,7 @@ async function readWeightHeaders(files: string[]): Promise<{ weightBytes: number
   }
   if (owners.size === 0) throw badWeights(`${files.join(", ")} holds no tensor.`, DOWNLOAD_AGAIN);
   const [dtype] = [...bytesByType].sort(([, a], [, b]) => b - a)[0]!;
-  return { weightBytes, dtype };
+  return { weightFiles: files, weightBytes, dtype };
 }
 
 function readContextLength(config: Json): number | undefined {
@@ -218,10 +255,11 @@ function readEosTokenIds(config: Json): number[] | undefined {
   return valid.length > 0 ? valid : undefined;
 }
 
-/** `org/name` of a folder in the Hugging Face cache, else the folder's own name. */
+/** `org/name` of what is in the Hugging Face cache, else the folder's or the file's own name. */
 function modelId(folder: string): string {
-  const hub = /[/\\]models--([^/\\]+)[/\\]snapshots[/\\][^/\\]+[/\\]?$/.exec(folder);
-  return hub ? hub[1]!.replaceAll("--", "/") : basename(resolve(folder));
+  const place = isGgufFile(folder) ? dirname(folder) : folder;
+  const hub = /[/\\]models--([^/\\]+)[/\\]snapshots[/\\][^/\\]+[/\\]?$/.exec(place);
+  return hub ? hub[1]!.replaceAll("--", "/") : basename(resolve(folder)).replace(/\.gguf$/i, "");
 }
 
 function badConfig(file: string, reason: string, cause?: unknown): ModelLoadError {

@@ -23,9 +23,9 @@ export async function fitLocalModel(
 ): Promise<ModelFit> {
   const files = await readModelFiles(await findModel(model));
   checkModelType(files, addon.modelTypes());
-  const { config, weightFiles, contextLength, folder } = files;
+  const { config, weightFiles, gguf, contextLength, folder } = files;
   const conversion = conversionOf(files, quantize);
-  const footprint = await addon.measure(config, weightFiles, conversion).catch((error: unknown) => {
+  const footprint = await addon.measure(config, gguf ?? weightFiles, conversion).catch((error: unknown) => {
     throw loadError(error, folder);
   });
   const limit = memoryLimit(addon);

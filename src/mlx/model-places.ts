@@ -6,8 +6,9 @@ import { ConfigurationError, ModelLoadError, ModelNotFoundError } from "../error
 import { expandHome, homeFolder } from "../home-folder.js";
 import { hubCache } from "../hub/environment.js";
 import { nearestName } from "../nearest-name.js";
+import { isGgufFile } from "./gguf.js";
 
-/** A model's folder and the name that finds it again. */
+/** A model's folder, or its GGUF file, and the name that finds it again. */
 export interface FoundModel {
   id: string;
   folder: string;
@@ -37,7 +38,7 @@ const MAX_NAME_LENGTH = 256;
 const COMMIT = /^[0-9a-f]{7,64}$/;
 
 /**
- * Finds the folder of a model: a folder path, `demo`, or `org/name` (also `org/name@revision`) in
+ * Finds the folder or the GGUF file of a model: a path, `demo`, or `org/name` (also `org/name@revision`) in
  * the Hugging Face cache, LM Studio's models folder or our own cache.
  *
  * @example
@@ -46,7 +47,9 @@ const COMMIT = /^[0-9a-f]{7,64}$/;
 export async function findModel(name: string, search: ModelSearch = {}): Promise<string> {
   const env = search.env ?? process.env;
   if (name === DEMO) return DEMO_FOLDER;
-  if (looksLikePath(name)) return existingFolder(expandHome(name, env), name);
+  if (looksLikePath(name) || (await isLocalGguf(name))) {
+    return existingModel(expandHome(name, env), name);
+  }
 
   const parts = MODEL_NAME.exec(name)?.groups;
   if (!parts || name.length > MAX_NAME_LENGTH || name.split(/[/@]/).includes("..")) {
@@ -61,9 +64,10 @@ export async function findModel(name: string, search: ModelSearch = {}): Promise
   places.splice(search.folders?.length ?? 0, 0, here);
   for (const place of places) {
     const folder = await findWithin(place, parts);
+    const model = folder && (await modelIn(folder));
+    if (model) return model;
     // Any folder may be named as a model is; elsewhere it is one, perhaps not yet complete.
-    const isModel = place === here ? isModelFolder : isFolder;
-    if (folder && (await isModel(folder))) return folder;
+    if (folder && place !== here && (await isFolder(folder))) return folder;
   }
   throw await notFound(name, places.map(describe), search);
 }
@@ -76,10 +80,21 @@ export async function listModelFolders(search: ModelSearch = {}): Promise<FoundM
   return found.filter(({ id }) => !seen.has(id) && seen.add(id));
 }
 
-/** Whether a folder holds, or was meant to hold, a model that MLX reads; GGUF folders are not. */
-export async function isModelFolder(folder: string): Promise<boolean> {
+/**
+ * The model in a folder: the folder itself if it holds, or was meant to hold, an MLX model; else
+ * its only GGUF file. Undefined for any other folder.
+ */
+export async function modelIn(folder: string): Promise<string | undefined> {
   const names = await readdir(folder).catch(() => [] as string[]);
-  return names.some((name) => name === "config.json" || /^model.*\.safetensors$/.test(name));
+  if (names.some((name) => /^model.*\.safetensors(?:\.index\.json)?$/.test(name))) return folder;
+  const files = ggufFilesIn(names);
+  if (files.length === 1) return join(folder, files[0]!);
+  return names.includes("config.json") ? folder : undefined;
+}
+
+/** The GGUF files among the names of a folder; projectors of images belong to a model. */
+export function ggufFilesIn(names: string[]): string[] {
+  return names.filter((name) => isGgufFile(name) && !/^mmproj/i.test(name)).sort();
 }
 
 async function findWithin(
@@ -99,7 +114,7 @@ async function findWithin(
 async function modelsWithin({ folder, layout }: ModelPlace): Promise<FoundModel[]> {
   if (layout === "hub") return hubModels(folder);
   if (layout === "tree") return treeModels(folder);
-  return [{ id: basename(folder), folder }];
+  return [{ id: basename(folder), folder: (await modelIn(folder)) ?? folder }];
 }
 
 /** The folder in which this package keeps models of its own. */
@@ -122,7 +137,7 @@ async function modelPlaces({
         hint: "Correct baseUrl, --base-url or MLX_MODEL_PATH.",
       });
     }
-    const layout = (await isModelFolder(folder)) ? "model" : "tree";
+    const layout = (await modelIn(folder)) ? "model" : "tree";
     places.push({ label: "the folder", folder, layout });
   }
   places.push(
@@ -174,9 +189,10 @@ async function hubModels(hub: string): Promise<FoundModel[]> {
   for (const repository of await subfolders(hub)) {
     const [kind, ...nameParts] = basename(repository).split("--");
     if (kind !== "models" || nameParts.length === 0) continue;
-    const folder = await snapshotFolder(repository);
+    const snapshot = await snapshotFolder(repository);
     // The cache also holds repositories of other kinds.
-    if (folder && (await isModelFolder(folder))) found.push({ id: nameParts.join("/"), folder });
+    const folder = snapshot && (await modelIn(snapshot));
+    if (folder) found.push({ id: nameParts.join("/"), folder });
   }
   return found;
 }
@@ -184,10 +200,11 @@ async function hubModels(hub: string): Promise<FoundModel[]> {
 async function treeModels(root: string): Promise<FoundModel[]> {
   const found: FoundModel[] = [];
   for (const org of await subfolders(root)) {
-    if (await isModelFolder(org)) found.push({ id: basename(org), folder: org });
-    for (const folder of await subfolders(org)) {
-      const id = `${basename(org)}/${basename(folder)}`;
-      if (await isModelFolder(folder)) found.push({ id, folder });
+    const model = await modelIn(org);
+    if (model) found.push({ id: basename(org), folder: model });
+    for (const path of await subfolders(org)) {
+      const folder = await modelIn(path);
+      if (folder) found.push({ id: `${basename(org)}/${basename(path)}`, folder });
     }
   }
   return found;
@@ -204,21 +221,29 @@ async function isFolder(path: string): Promise<boolean> {
   return stats?.isDirectory() ?? false;
 }
 
-async function existingFolder(path: string, name: string): Promise<string> {
+/** A GGUF file of the working directory needs no ./ before its name. */
+async function isLocalGguf(name: string): Promise<boolean> {
+  return isGgufFile(name) && ((await stat(name).catch(() => undefined))?.isFile() ?? false);
+}
+
+async function existingModel(path: string, name: string): Promise<string> {
   const stats = await stat(path).catch(() => undefined);
+  if (stats?.isFile() && isGgufFile(path)) return resolve(path);
   if (stats?.isDirectory()) {
-    const models = (await isModelFolder(path)) ? [] : await treeModels(path);
+    const model = await modelIn(path);
+    if (model) return resolve(model);
+    const models = await treeModels(path);
     if (models.length === 0) return resolve(path);
     throw severalModels(resolve(path), models);
   }
   if (!stats) throw await notFound(name, [`the folder ${resolve(path)}`]);
   throw new ModelLoadError(`${resolve(path)} is not a folder.`, {
     code: "bad_config",
-    hint: "Give the folder that holds config.json and the weights, not one of its files.",
+    hint: "Give the folder that holds config.json and the weights, or a GGUF file.",
   });
 }
 
-/** Whether a name can only be the path of a folder. */
+/** Whether a name can only be a path. */
 export function looksLikePath(name: string): boolean {
   return (
     isAbsolute(name) ||

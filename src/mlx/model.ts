@@ -49,7 +49,11 @@ export async function loadModel(
     const files = await readModelFiles(folder);
     checkModelType(files, addon.modelTypes());
     const conversion = conversionOf(files, quantize);
-    const footprint = await addon.measure(files.config, files.weightFiles, conversion);
+    const footprint = await addon.measure(
+      files.config,
+      files.gguf ?? files.weightFiles,
+      conversion,
+    );
     signal.throwIfAborted();
     const { weightBytes, growth } = footprint;
     const need = { folder, weightBytes, cacheBytes: cacheBytes(footprint, growth) };
@@ -79,18 +83,18 @@ export async function loadModel(
 }
 
 async function loadParts(
-  { config, weightFiles, folder }: ModelFiles,
+  { config, weightFiles, gguf, folder }: ModelFiles,
   addon: NativeAddon,
   signal: AbortSignal,
   conversion: NativeConversion | undefined,
 ): Promise<ModelParts> {
-  const weights = addon.load(config, weightFiles, conversion);
-  const cancel = () => weights.cancel();
+  const loading = addon.load(config, gguf ?? weightFiles, conversion);
+  const cancel = () => loading.cancel();
   signal.addEventListener("abort", cancel);
   try {
     // MLX reads the weights on its own thread, so the text side loads meanwhile.
     const [native, tokenizer, template] = await Promise.all([
-      weights.model,
+      loading.model,
       loadTokenizer(folder),
       loadChatTemplate(folder),
     ]);
@@ -98,7 +102,7 @@ async function loadParts(
   } catch (error) {
     cancel();
     // The weights may have been there already.
-    const freed = weights.model.then((native) => native.close());
+    const freed = loading.model.then((native) => native.close());
     await freed.catch(() => {});
     throw error;
   } finally {

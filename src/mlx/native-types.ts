@@ -13,20 +13,20 @@ export interface NativeAddon {
   /** Every `model_type` that `load` accepts, aliases included. */
   modelTypes(): string[];
   /**
-   * Builds a model from a parsed config.json and its safetensors files.
+   * Builds a model from a parsed config.json and its weights: safetensors files, or a GGUF file.
    * The headers of the files must have been validated before: MLX trusts them.
    */
-  load(config: object, weightFiles: string[], conversion?: NativeConversion): NativeLoading;
+  load(config: object, weights: NativeWeights, conversion?: NativeConversion): NativeLoading;
   /** Tells what `load` and the tokens that a session reads then would take in memory; no weight is read. */
   measure(
     config: object,
-    weightFiles: string[],
+    weights: NativeWeights,
     conversion?: NativeConversion,
   ): Promise<NativeFootprint>;
   /** Writes the tensors of a checkpoint, converted, into safetensors files of a folder. */
   convert(
     config: object,
-    weightFiles: string[],
+    weights: NativeWeights,
     conversion: NativeConversion,
     folder: string,
   ): NativeConverting;
@@ -39,6 +39,22 @@ export interface NativeFootprint {
   growth: number;
   /** What each cache takes: a fixed part, and a part for each token, up to a number of tokens. */
   layers: { fixedBytes: number; bytesPerToken: number; mostTokens?: number }[];
+}
+
+/** Paths of safetensors files, or the tensors of a GGUF file. */
+export type NativeWeights = string[] | NativeGguf;
+
+/** A GGUF file as the engine reads it. */
+export interface NativeGguf {
+  file: string;
+  /** The header of a safetensors file with the same data; packed tensors are rows of bytes. */
+  header: string;
+  /** Where in the file that data begins. */
+  dataOffset: number;
+  /** How each tensor is packed; `heads`: by how many heads its rows are in turns. */
+  tensors: Record<string, { type: string; heads?: number }>;
+  /** The type that tensors take which are not packed. */
+  dtype: WeightType;
 }
 
 /** How dense matrices are quantized: `quantization` as config.json has it, or one of mlx-lm's recipes. */

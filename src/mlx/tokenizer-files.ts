@@ -1,6 +1,6 @@
-import { join } from "node:path";
 import { ModelLoadError } from "../errors.js";
-import { isObject, type Json, readJsonObject } from "./json-file.js";
+import { isObject, type Json } from "./json-file.js";
+import { readModelJson } from "./model-texts.js";
 
 /** The names under which a tokenizer's configuration gives its special tokens. */
 const SPECIAL_TOKEN_NAMES = [
@@ -15,7 +15,7 @@ const SPECIAL_TOKEN_NAMES = [
 
 /** tokenizer_config.json, with the special tokens that only special_tokens_map.json has. */
 export async function readTokenizerConfig(folder: string): Promise<Json> {
-  const read = (name: string) => readJsonObject(join(folder, name), "bad_tokenizer");
+  const read = (name: string) => readModelJson(folder, name, "bad_tokenizer");
   return { ...(await read("special_tokens_map.json")), ...(await read("tokenizer_config.json")) };
 }
 

@@ -1,8 +1,8 @@
-import { join } from "node:path";
 import { Tokenizer as LibraryTokenizer } from "@huggingface/tokenizers";
 import { ModelLoadError } from "../errors.js";
 import { Detokenizer } from "./detokenizer.js";
-import { type Json, readJsonObject } from "./json-file.js";
+import type { Json } from "./json-file.js";
+import { placeOf, readModelJson } from "./model-texts.js";
 import { cleanUpSteps, type TextStep } from "./text-steps.js";
 import { compileDecoder, type TokenDecoder } from "./token-decoder.js";
 import { badTokenizer, namedSpecialTokens, readTokenizerConfig } from "./tokenizer-files.js";
@@ -34,15 +34,15 @@ export interface Tokenizer {
 
 /**
  * Loads the tokenizer of a model's folder: tokenizer.json, and tokenizer_config.json and
- * special_tokens_map.json where they exist.
+ * special_tokens_map.json where they exist; or that of a GGUF file.
  *
  * @example
  * const tokenizer = await loadTokenizer("/models/tiny");
  * tokenizer.decode(tokenizer.encode("Hello")); // "Hello"
  */
 export async function loadTokenizer(folder: string): Promise<Tokenizer> {
-  const file = join(folder, "tokenizer.json");
-  const json = await readJsonObject(file, "bad_tokenizer");
+  const file = placeOf(folder, "tokenizer.json");
+  const json = await readModelJson(folder, "tokenizer.json", "bad_tokenizer");
   if (!json) {
     throw new ModelLoadError(`${folder} has no tokenizer.json.`, {
       code: "bad_tokenizer",

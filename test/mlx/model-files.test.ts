@@ -442,9 +442,10 @@ describe("listLocalModels", () => {
     expect(good?.description).toBeUndefined();
   });
 
-  test("GGUF folders and data sets are not listed", async () => {
+  test("data sets, and folders with several GGUF files, are not listed", async () => {
     await mkdir(join(home, ".lmstudio/models/org/gguf"), { recursive: true });
-    await writeFile(join(home, ".lmstudio/models/org/gguf/model.gguf"), "");
+    await writeFile(join(home, ".lmstudio/models/org/gguf/a.gguf"), "");
+    await writeFile(join(home, ".lmstudio/models/org/gguf/b.gguf"), "");
     await mkdir(join(home, ".cache/huggingface/hub/datasets--org--data"), { recursive: true });
     expect((await listLocalModels({ env })).map(({ id }) => id)).toEqual(["demo"]);
   });
