@@ -1,7 +1,7 @@
 import { ModelLoadError } from "../errors.js";
 import { badGguf, type GgufHeader, readFloats } from "./gguf.js";
 import { GgufMetadata } from "./gguf-metadata.js";
-import { weightTypeOf } from "./gguf-weights.js";
+import { ROPE_FACTORS, weightTypeOf } from "./gguf-weights.js";
 import type { Json } from "./json-file.js";
 
 /** Architectures of GGUF by the `model_type` that reads them. */
@@ -131,7 +131,7 @@ async function ropeScaling(
   metadata: GgufMetadata,
   architecture: string,
 ): Promise<Json | null> {
-  const factors = header.tensors.get("rope_freqs.weight");
+  const factors = header.tensors.get(ROPE_FACTORS);
   if (factors) {
     if (factors.type !== "F32") throw badGguf(header.file, "has rope_freqs.weight that is not F32");
     const values = (await readFloats(header, factors)).map((value) => Number(value.toPrecision(7)));

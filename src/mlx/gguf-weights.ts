@@ -26,6 +26,8 @@ const INNER: Record<string, string> = {
   ffn_up_exps: "mlp.switch_mlp.up_proj",
   ffn_down_exps: "mlp.switch_mlp.down_proj",
 };
+/** It is a part of the configuration. */
+export const ROPE_FACTORS = "rope_freqs.weight";
 /** Types that are not packed, as safetensors names them too, and their bytes. */
 const DENSE: Record<string, number> = { F32: 4, F16: 2, BF16: 2 };
 
@@ -35,7 +37,7 @@ export function weightsOfGguf(header: GgufHeader): NativeGguf {
   const tensors: NativeGguf["tensors"] = {};
   const heads = turnedHeads(header);
   for (const [ownName, tensor] of header.tensors) {
-    if (ownName === "rope_freqs.weight") continue; // It is in the configuration.
+    if (ownName === ROPE_FACTORS) continue;
     const name = nameOf(header.file, ownName);
     entries[name] = entryOf(header.file, ownName, tensor);
     const own = heads.get(/\.(attn_[qk])\./.exec(ownName)?.[1] ?? "");
@@ -55,7 +57,8 @@ export function weightsOfGguf(header: GgufHeader): NativeGguf {
 export function loadedBytes(header: GgufHeader): number {
   const bytes = weightTypeOf(header) === "float32" ? 4 : 2;
   let total = 0;
-  for (const { type, shape } of header.tensors.values()) {
+  for (const [name, { type, shape }] of header.tensors) {
+    if (name === ROPE_FACTORS) continue;
     const count = shape.reduce((product, size) => product * size, 1);
     // Each 32 numbers have a scale and a bias of 16 bits.
     total += isDense(type) ? count * bytes : (count * (packedBits(type) + 1)) / 8;
