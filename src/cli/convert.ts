@@ -28,7 +28,7 @@ export function convertCommand(run: (options: ConvertCommandOptions) => Promise<
   const dequantize = new Option("--dequantize", "make quantized weights dense");
   return new Command("convert")
     .description("write a model as a folder in MLX format, which mlx-lm reads as well")
-    .argument("<model>", "org/name, or a folder")
+    .argument("<model>", "org/name, a folder, or a GGUF file")
     .argument("<folder>", "a new folder")
     .addOption(quantizeFlag("quantize its weights"))
     .addOption(groupSize.choices(["32", "64", "128"]))

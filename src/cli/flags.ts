@@ -72,7 +72,10 @@ export function addCommonFlags(command: Command): Command {
       new Option("-p, --provider <name>", "which provider to use").choices([...PROVIDERS, "auto"]),
     )
     .option("-u, --base-url <url>", "address of the server; for mlx also a folder of models")
-    .option("-m, --model <name>", 'model: "demo", org/name, a folder, or provider:model')
+    .option(
+      "-m, --model <name>",
+      'model: "demo", org/name, a folder or GGUF file, or provider:model',
+    )
     .option("--config <file>", "read settings from this file only")
     .option("--timeout <seconds>", "longest silence allowed", number("--timeout", { above: 0 }))
     .option("--json", "print one JSON object")

@@ -83,7 +83,12 @@ export function tokenizerOfGguf(header: GgufHeader): Json {
   const { metadata } = vocabulary;
   const model = modelOf(metadata);
   const parts = model === "gpt2" ? byteLevelParts(vocabulary) : sentencePieceParts(vocabulary);
-  return { version: "1.0", ...parts, post_processor: null, added_tokens: addedTokens(vocabulary) };
+  return {
+    version: "1.0",
+    ...parts,
+    post_processor: endsOf(header, vocabulary),
+    added_tokens: addedTokens(vocabulary),
+  };
 }
 
 /** What tokenizer_config.json would say. */
@@ -135,6 +140,31 @@ function unsupported(file: string, what: string): ModelLoadError {
     url: file,
     hint: "Choose the model in MLX format: mlx-community has most of them.",
   });
+}
+
+/** The tokens that begin and end every text. */
+function endsOf(header: GgufHeader, { tokens }: Vocabulary): Json | null {
+  const config = tokenizerConfigOfGguf(header);
+  const special = (token: unknown) => ({ SpecialToken: { id: token, type_id: 0 } });
+  const isToken = (token: unknown) => typeof token === "string";
+  const begin = [config.add_bos_token && config.bos_token].filter(isToken);
+  const end = [config.add_eos_token && config.eos_token].filter(isToken);
+  const known = [...begin, ...end];
+  if (known.length === 0) return null;
+  const text = (id: "A" | "B") => [
+    ...begin.map(special),
+    { Sequence: { id, type_id: 0 } },
+    ...end.map(special),
+  ];
+  const described = known.map((token) => {
+    return [token, { id: token, ids: [tokens.indexOf(token)], tokens: [token] }] as const;
+  });
+  return {
+    type: "TemplateProcessing",
+    single: text("A"),
+    pair: [...text("A"), ...text("B")],
+    special_tokens: Object.fromEntries(described),
+  };
 }
 
 function byteLevelParts(vocabulary: Vocabulary): Json {
