@@ -29,6 +29,7 @@ describe("help", () => {
       "models",
       "pull",
       "health",
+      "fit",
       "convert",
       "config",
       "completion",
@@ -36,7 +37,7 @@ describe("help", () => {
     ]);
   });
 
-  test.each(["generate", "models", "pull", "health", "convert", "config", "completion"])(
+  test.each(["generate", "models", "pull", "health", "fit", "convert", "config", "completion"])(
     "%s shows what it does, with examples",
     async (name) => {
       const { code, stdout } = await run(["help", name]);
