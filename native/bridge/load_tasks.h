@@ -69,8 +69,7 @@ class LoadTask : public ReadTask {
 /// computes neither, so that no tensor is read. Resolves to a `NativeFootprint`.
 class MeasureTask : public CallTask {
  public:
-  MeasureTask(
-      Addon& addon, CallId id, Config config, WeightFiles files, Conversion conversion)
+  MeasureTask(Addon& addon, CallId id, Config config, WeightFiles files, Conversion conversion)
       : CallTask(addon, id),
         config_(std::move(config)),
         files_(std::move(files)),
