@@ -60,6 +60,7 @@ class Config {
   /// Whether this is the value `false`.
   bool is_false() const { return value_ == Value(false); }
   bool is_text() const { return std::holds_alternative<std::string>(value_); }
+  bool is_boolean() const { return std::holds_alternative<bool>(value_); }
   bool is_list() const { return std::holds_alternative<std::shared_ptr<const List>>(value_); }
   bool is_object() const { return std::holds_alternative<std::shared_ptr<const Object>>(value_); }
 

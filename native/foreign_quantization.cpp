@@ -261,20 +261,34 @@ void adopt_bitnet(const Config& config, Tensors& tensors) {
 
 // ---- FP8 ------------------------------------------------------------------------------------
 
-/// weight (out, in) of 8-bit floats times weight_scale_inv (out / block, in / block).
+/// A scale for each number of a matrix (out, in), out of one for each block.
+array spread_blocks(const array& scales, const std::vector<int>& block, const array& matrix) {
+  array spread = scales;
+  for (const int axis : {0, 1}) {
+    const array repeated = mx::repeat(spread, block[static_cast<size_t>(axis)], axis);
+    spread = mx::slice(repeated, axis, 0, matrix.dim(axis));
+  }
+  return spread;
+}
+
+/// weight (out, in) of 8-bit floats times weight_scale_inv (out / block, in / block), or one for
+/// the whole matrix where the checkpoint has no blocks.
 void adopt_fp8(const Config& config, Tensors& tensors) {
   const std::vector<int> block = config.counts("weight_block_size");
-  if (block.size() != 2 || block[0] < 1 || block[1] < 1) {
+  const bool has_blocks = !block.empty();
+  if (has_blocks && (block.size() != 2 || block[0] < 1 || block[1] < 1)) {
     refuse("of fp8 must have a \"weight_block_size\" of two numbers");
   }
   for (const std::string& path : paths_with(tensors, ".weight_scale_inv")) {
+    const std::string scales_name = path + ".weight_scale_inv";
     const array packed = extract_matrix(tensors, path + ".weight");
-    const array inverse = extract_matrix(tensors, path + ".weight_scale_inv");
-    const auto spread = [&](const array& scales, int axis) {
-      const size_t side = static_cast<size_t>(axis);
-      return mx::slice(mx::repeat(scales, block[side], axis), axis, 0, packed.dim(axis));
-    };
-    const array scales = spread(spread(mx::astype(inverse, mx::float32), 0), 1);
+    const array inverse = mx::astype(extract(tensors, scales_name), mx::float32);
+    if (has_blocks) check_matrix(inverse, scales_name);
+    if (!has_blocks && inverse.size() != 1) {
+      throw EngineError("tensor_shape", "tensor " + scales_name + " must hold one number");
+    }
+    const array scales =
+        has_blocks ? spread_blocks(inverse, block, packed) : mx::reshape(inverse, {1, 1});
     const array weight = mx::from_fp8(packed, mx::float32) * scales;
     tensors.insert_or_assign(path + ".weight", mx::astype(weight, mx::bfloat16));
   }

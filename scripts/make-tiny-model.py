@@ -173,15 +173,16 @@ def make_golden(folder, variant):
     if len(set(tokens)) < 12 or margin < clear:
         return None
 
-    logits = logits_of(model, prompt)
+    at_once = PROMPT_LENGTH + NEW_TOKENS if variant.get("cached") else None
+    logits = logits_of(model, prompt, at_once)
     drift = max(difference(logits, logits_of(model, prompt, steps)) for steps in (1, 7, 50))
     assert drift < tolerance, f"mlx-lm's chunked logits differ by {drift}"
     assert greedy_of(model, prompt, prefill_step_size=7)[0] == tokens
-    whole = logits_of(model, prompt + tokens)[PROMPT_LENGTH - 1 : -1]
+    whole = logits_of(model, prompt + tokens, at_once)[PROMPT_LENGTH - 1 : -1]
     assert whole.argmax(-1).tolist() == tokens, "decoding differs from reading the whole text"
     for change in variant.get("matters", []):
         changed, _ = load_model(folder, model_config=copy.deepcopy(change))
-        moved = difference(logits, logits_of(changed, prompt))
+        moved = difference(logits, logits_of(changed, prompt, at_once))
         assert moved > 0.05, f"{change} moves the logits by {moved} only"
     return {
         "prompt": prompt,

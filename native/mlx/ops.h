@@ -85,6 +85,8 @@ inline array logaddexp(const array& a, const array& b) {
 }
 inline array abs(const array& a) { return detail::record(mlx_abs, a.get()); }
 inline array erf(const array& a) { return detail::record(mlx_erf, a.get()); }
+/// The inverse of `erf`.
+inline array erfinv(const array& a) { return detail::record(mlx_erfinv, a.get()); }
 inline array expm1(const array& a) { return detail::record(mlx_expm1, a.get()); }
 inline array floor(const array& a) { return detail::record(mlx_floor, a.get()); }
 inline array log(const array& a) { return detail::record(mlx_log, a.get()); }

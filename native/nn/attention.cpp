@@ -55,3 +55,11 @@ array soft_capped_attention(
   const array output = mx::matmul(mx::softmax(scores, -1, /* precise */ true), values);
   return mx::reshape(output, {batch, heads, length, -1});
 }
+
+array temperature_factors(int first, int length, float beta, int interval) {
+  const int end = first + length;
+  if (end <= interval) return {};
+  const array positions = mx::expand_dims(mx::arange(first, end, 1, mx::float32), 1);
+  const array intervals = mx::floor(positions / static_cast<float>(interval));
+  return mx::log(intervals + 1.0f) * beta + 1.0f;
+}

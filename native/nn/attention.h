@@ -29,3 +29,8 @@ mx::array scaled_dot_product_attention(
 mx::array soft_capped_attention(
     const mx::array& queries, const mx::array& keys, const mx::array& values, float scale,
     float cap, const Mask& mask);
+
+/// Llama 4's factors of queries, which sharpen attention far into a text: 1 + beta · log(1 +
+/// ⌊position / interval⌋), (length, 1) in float32 for the positions from `first` on. Empty where
+/// all are 1.
+mx::array temperature_factors(int first, int length, float beta, int interval);

@@ -40,17 +40,19 @@ std::pair<array, array> AttentionCache::keys_and_values() const {
   return {first_tokens(keys_, kept()), first_tokens(values_, kept())};
 }
 
-void KVCache::append(const array& keys, const array& values) {
-  const int length = keys.dim(time_axis);
-  if (!keys_ || offset_ + length > keys_.dim(time_axis)) {
-    const int room = rounded_up(offset_ + length);
-    keys_ = with_room(keys_, keys, room);
-    values_ = with_room(values_, values, room);
+void AttentionCache::write(const array& keys, const array& values) {
+  const int start = kept();
+  const int end = start + keys.dim(time_axis);
+  if (!keys_ || end > keys_.dim(time_axis)) {
+    keys_ = with_room(keys_, keys, rounded_up(end));
+    values_ = with_room(values_, values, rounded_up(end));
   }
-  keys_ = mx::slice_update(keys_, keys, time_axis, offset_);
-  values_ = mx::slice_update(values_, values, time_axis, offset_);
-  offset_ += length;
+  keys_ = mx::slice_update(keys_, keys, time_axis, start);
+  values_ = mx::slice_update(values_, values, time_axis, start);
+  offset_ += keys.dim(time_axis);
 }
+
+void KVCache::append(const array& keys, const array& values) { write(keys, values); }
 
 Mask KVCache::make_mask(int length) const {
   // MLX aligns a causal mask to the last key, so that it holds for any offset.
@@ -124,6 +126,33 @@ CacheBytes StateCache::bytes() const {
   CacheBytes bytes;
   for (const array& slot : slots_) bytes.fixed += slot ? slot.nbytes() : 0;
   return bytes;
+}
+
+CacheBytes ChunkedKVCache::bytes() const {
+  CacheBytes bytes = AttentionCache::bytes();
+  bytes.most_tokens = rounded_up(chunk_);
+  return bytes;
+}
+
+void ChunkedKVCache::append(const array& keys, const array& values) {
+  if (next_start() > start_) {
+    const int dropped = next_start() - start_;
+    keys_ = dropped < kept() ? mx::slice(keys_, time_axis, dropped, kept()) : array();
+    values_ = dropped < kept() ? mx::slice(values_, time_axis, dropped, kept()) : array();
+    start_ = next_start();
+  }
+  write(keys, values);
+}
+
+Mask ChunkedKVCache::make_mask(int length) const {
+  if (length == 1) return {};
+  const int end = offset_ + length;
+  if (end <= next_start() + chunk_) return {.mode = "causal", .allowed = {}};
+  const array queries = mx::expand_dims(mx::arange(offset_, end), 1);    // (L, 1)
+  const array keys = mx::expand_dims(mx::arange(next_start(), end), 0);  // (1, keys)
+  const array chunk = mx::from_data(std::span<const int32_t>(&chunk_, 1));
+  const array same = mx::equal(mx::floor_divide(queries, chunk), mx::floor_divide(keys, chunk));
+  return {.mode = "array", .allowed = mx::logical_and(mx::greater_equal(queries, keys), same)};
 }
 
 Masks::Masks(const Cache& cache, const array& tokens) : batch_(tokens.dim(0)) {

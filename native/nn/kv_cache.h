@@ -67,6 +67,8 @@ class AttentionCache : public LayerCache {
  protected:
   /// How many tokens the arrays hold; what follows is room.
   virtual int kept() const = 0;
+  /// Adds tokens behind the kept ones, with more room where it is needed.
+  void write(const mx::array& keys, const mx::array& values);
 
   mx::array keys_;    // (B, heads, room, D)
   mx::array values_;  // (B, heads, room, V)
@@ -101,6 +103,26 @@ class RotatingKVCache : public AttentionCache {
 
   int window_;
   int next_ = 0;  // slot of the next token; every slot before it is in order of time
+};
+
+/// Keeps the last of the chunks of `chunk` tokens into which Llama 4 cuts a text: a query looks at
+/// its own chunk only.
+class ChunkedKVCache : public AttentionCache {
+ public:
+  explicit ChunkedKVCache(int chunk) : chunk_(chunk) {}
+
+  CacheBytes bytes() const override;
+  void append(const mx::array& keys, const mx::array& values) override;
+  Mask make_mask(int length) const override;
+  int window() const override { return chunk_; }
+
+ private:
+  int kept() const override { return offset_ - start_; }
+  /// Where the chunk of the next token starts.
+  int next_start() const { return offset_ / chunk_ * chunk_; }
+
+  int chunk_;
+  int start_ = 0;  // position of the first kept token
 };
 
 /// The state of a convolution or a recurrent layer: one array per slot, empty before the first

@@ -8,6 +8,8 @@ A fixture is a `config` and optionally:
   quantize   arguments of mlx_lm's quantize_model
   dense      module paths written as `false` in the quantization of config.json
   unnamed    True: drop the per-layer entries from config.json, so that only the tensors tell
+  cached     True: also the logits of a whole text come through a cache, because without one mlx-lm
+             computes something else
   weight     function(random, name, shape) → values of a tensor, or None for those of any other model
   stored     function(weights by name) → the same as the checkpoint's own publisher names and lays
              them out, where mlx-lm's sanitize makes the names of its model of them

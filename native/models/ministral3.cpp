@@ -1,0 +1,208 @@
+// Ministral 3: https://arxiv.org/abs/2601.08584
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+#include <tuple>
+
+#include "mlx/ops.h"
+#include "models/checks.h"
+#include "models/models.h"
+#include "nn/activations.h"
+#include "nn/attention.h"
+#include "nn/linear.h"
+#include "nn/norm.h"
+#include "nn/rope.h"
+
+namespace {
+
+using mx::array;
+
+struct ModelArgs {
+  int hidden_size;
+  int num_hidden_layers;
+  int intermediate_size;
+  int num_attention_heads;
+  int num_key_value_heads;
+  int head_dim;
+  int vocab_size;
+  float rms_norm_eps;
+  bool tie_word_embeddings;
+  Config rope_parameters;
+  float rope_theta;
+  float llama_4_scaling_beta;
+  int original_max_position_embeddings;
+  int max_position_embeddings;
+  std::vector<std::string> layer_types;
+  int sliding_window;
+
+  explicit ModelArgs(const Config& config)
+      : hidden_size(config.positive("hidden_size")),
+        num_hidden_layers(config.positive("num_hidden_layers")),
+        intermediate_size(config.positive("intermediate_size")),
+        num_attention_heads(config.positive("num_attention_heads")),
+        num_key_value_heads(config.positive("num_key_value_heads", num_attention_heads)),
+        head_dim(config.positive("head_dim", hidden_size / num_attention_heads)),
+        vocab_size(config.positive("vocab_size")),
+        rms_norm_eps(config.positive_number("rms_norm_eps")),
+        tie_word_embeddings(config.boolean("tie_word_embeddings", true)),
+        rope_parameters(config["rope_parameters"]),
+        rope_theta(rope_parameters.positive_number("rope_theta")),
+        llama_4_scaling_beta(rope_parameters.number("llama_4_scaling_beta")),
+        original_max_position_embeddings(
+            rope_parameters.positive("original_max_position_embeddings")),
+        max_position_embeddings(config.count("max_position_embeddings", 0)),
+        layer_types(::layer_types(config, num_hidden_layers)),
+        sliding_window(slides() ? config.positive("sliding_window") : 0) {
+    check_heads(num_attention_heads, num_key_value_heads, head_dim);
+  }
+
+  bool is_sliding(int layer) const {
+    return !layer_types.empty() && layer_types[static_cast<size_t>(layer)] == "sliding_attention";
+  }
+
+  bool slides() const {
+    return std::ranges::find(layer_types, "sliding_attention") != layer_types.end();
+  }
+};
+
+class Attention {
+ public:
+  Attention(const ModelArgs& args, Weights& weights, const std::string& path, const RoPE& rope)
+      : n_heads_(args.num_attention_heads),
+        n_kv_heads_(args.num_key_value_heads),
+        scale_(1.0f / std::sqrt(static_cast<float>(args.head_dim))),
+        q_proj_(weights, path + ".q_proj", args.hidden_size, n_heads_ * args.head_dim),
+        k_proj_(weights, path + ".k_proj", args.hidden_size, n_kv_heads_ * args.head_dim),
+        v_proj_(weights, path + ".v_proj", args.hidden_size, n_kv_heads_ * args.head_dim),
+        o_proj_(weights, path + ".o_proj", n_heads_ * args.head_dim, args.hidden_size),
+        rope_(rope) {}
+
+  /// `temperatures` are factors of the queries (L, 1), empty where all are 1.
+  array operator()(
+      const array& x, const Mask& mask, AttentionCache& cache, const array& temperatures) const {
+    array queries = split_heads(q_proj_(x), mask.batch, n_heads_);
+    array keys = split_heads(k_proj_(x), mask.batch, n_kv_heads_);
+    array values = split_heads(v_proj_(x), mask.batch, n_kv_heads_);
+
+    std::tie(queries, keys) = rope_(queries, keys, cache.offset());
+    std::tie(keys, values) = cache.update_and_fetch(keys, values);
+    if (temperatures) queries = queries * temperatures;
+
+    const array output = scaled_dot_product_attention(queries, keys, values, scale_, mask);
+    return o_proj_(merge_heads(output));
+  }
+
+ private:
+  int n_heads_;
+  int n_kv_heads_;
+  float scale_;
+  Linear q_proj_, k_proj_, v_proj_, o_proj_;
+  RoPE rope_;
+};
+
+class MLP {
+ public:
+  MLP(const ModelArgs& args, Weights& weights, const std::string& path)
+      : gate_proj_(weights, path + ".gate_proj", args.hidden_size, args.intermediate_size),
+        down_proj_(weights, path + ".down_proj", args.intermediate_size, args.hidden_size),
+        up_proj_(weights, path + ".up_proj", args.hidden_size, args.intermediate_size) {}
+
+  array operator()(const array& x) const { return down_proj_(swiglu(gate_proj_(x), up_proj_(x))); }
+
+ private:
+  Linear gate_proj_, down_proj_, up_proj_;
+};
+
+class TransformerBlock {
+ public:
+  TransformerBlock(
+      const ModelArgs& args, Weights& weights, const std::string& path, const RoPE& rope)
+      : self_attn_(args, weights, path + ".self_attn", rope),
+        mlp_(args, weights, path + ".mlp"),
+        input_layernorm_(weights, path + ".input_layernorm", args.hidden_size, args.rms_norm_eps),
+        post_attention_layernorm_(
+            weights, path + ".post_attention_layernorm", args.hidden_size, args.rms_norm_eps) {}
+
+  array operator()(
+      const array& x, const Mask& mask, AttentionCache& cache, const array& temperatures) const {
+    const array h = x + self_attn_(input_layernorm_(x), mask, cache, temperatures);
+    return h + mlp_(post_attention_layernorm_(h));
+  }
+
+ private:
+  Attention self_attn_;
+  MLP mlp_;
+  RMSNorm input_layernorm_, post_attention_layernorm_;
+};
+
+class Ministral3 : public Model {
+ public:
+  Ministral3(const ModelArgs& args, Weights& weights)
+      : args_(args),
+        embed_tokens_(weights, "model.embed_tokens", args.vocab_size, args.hidden_size),
+        norm_(weights, "model.norm", args.hidden_size, args.rms_norm_eps) {
+    const RoPE rope(
+        args.head_dim, args.rope_theta, /* traditional */ false, args.rope_parameters,
+        args.max_position_embeddings);
+    for (int i = 0; i < args.num_hidden_layers; i++) {
+      layers_.emplace_back(args, weights, "model.layers." + std::to_string(i), rope);
+    }
+    if (!args.tie_word_embeddings) {
+      lm_head_.emplace(weights, "lm_head", args.hidden_size, args.vocab_size);
+    }
+  }
+
+  array operator()(const array& tokens, Cache& cache) const override {
+    array h = embed_tokens_(tokens);
+    const Masks masks(cache, tokens);
+    const array factors = temperatures(cache.attention(0).offset(), tokens.dim(1), h.dtype());
+    for (size_t i = 0; i < layers_.size(); i++) {
+      h = layers_[i](h, masks[i], cache.attention(i), factors);
+    }
+    return norm_(h);
+  }
+
+  array logits(const array& hidden) const override {
+    return lm_head_ ? (*lm_head_)(hidden) : embed_tokens_.as_linear(hidden);
+  }
+
+  Cache make_cache() const override {
+    Cache cache;
+    for (int i = 0; i < args_.num_hidden_layers; i++) {
+      if (args_.is_sliding(i)) {
+        cache.add<RotatingKVCache>(args_.sliding_window);
+      } else {
+        cache.add<KVCache>();
+      }
+    }
+    return cache;
+  }
+
+  int vocab_size() const override { return args_.vocab_size; }
+
+ private:
+  array temperatures(int offset, int length, mx::Dtype dtype) const {
+    const array factors = temperature_factors(
+        offset, length, args_.llama_4_scaling_beta, args_.original_max_position_embeddings);
+    return factors ? mx::astype(factors, dtype) : factors;
+  }
+
+  ModelArgs args_;
+  Embedding embed_tokens_;
+  std::vector<TransformerBlock> layers_;
+  RMSNorm norm_;
+  std::optional<Linear> lm_head_;
+};
+
+}  // namespace
+
+std::unique_ptr<Model> make_ministral3(const Config& config, Weights& weights) {
+  const ModelArgs args(config);
+  weights.drop([&](const std::string& name) {
+    // Old checkpoints carry computed frequencies, tied ones at times a copy of the head.
+    return name.ends_with("rotary_emb.inv_freq") ||
+           (args.tie_word_embeddings && name.starts_with("lm_head."));
+  });
+  return std::make_unique<Ministral3>(args, weights);
+}
