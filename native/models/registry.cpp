@@ -64,6 +64,7 @@ const std::map<std::string, Maker> makers = {
     {"seed_oss", make_seed_oss},
     {"smollm3", make_smollm3},
     {"solar_open", make_glm4_moe},
+    {"starcoder2", make_starcoder2},
 };
 
 }  // namespace

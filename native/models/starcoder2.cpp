@@ -1,0 +1,169 @@
+// StarCoder2: https://arxiv.org/abs/2402.19173
+
+#include <cmath>
+#include <optional>
+#include <tuple>
+
+#include "mlx/ops.h"
+#include "models/checks.h"
+#include "models/models.h"
+#include "nn/activations.h"
+#include "nn/attention.h"
+#include "nn/linear.h"
+#include "nn/norm.h"
+#include "nn/rope.h"
+
+namespace {
+
+using mx::array;
+
+struct ModelArgs {
+  int hidden_size;
+  int num_hidden_layers;
+  int intermediate_size;
+  int num_attention_heads;
+  int num_key_value_heads;
+  int head_dim;
+  int vocab_size;
+  float norm_epsilon;
+  float rope_theta;
+  bool tie_word_embeddings;
+
+  explicit ModelArgs(const Config& config)
+      : hidden_size(config.positive("hidden_size")),
+        num_hidden_layers(config.positive("num_hidden_layers")),
+        intermediate_size(config.positive("intermediate_size")),
+        num_attention_heads(config.positive("num_attention_heads")),
+        num_key_value_heads(config.positive("num_key_value_heads")),
+        head_dim(hidden_size / num_attention_heads),
+        vocab_size(config.positive("vocab_size", 49152)),
+        norm_epsilon(config.positive_number("norm_epsilon", 1e-5f)),
+        rope_theta(::rope_theta(config, 100000.0f)),
+        tie_word_embeddings(config.boolean("tie_word_embeddings", true)) {
+    check_heads(num_attention_heads, num_key_value_heads, head_dim);
+  }
+};
+
+class Attention {
+ public:
+  Attention(const ModelArgs& args, Weights& weights, const std::string& path, const RoPE& rope)
+      : n_heads_(args.num_attention_heads),
+        n_kv_heads_(args.num_key_value_heads),
+        scale_(1.0f / std::sqrt(static_cast<float>(args.head_dim))),
+        q_proj_(
+            weights, path + ".q_proj", args.hidden_size, n_heads_ * args.head_dim,
+            /* has_bias */ true),
+        k_proj_(
+            weights, path + ".k_proj", args.hidden_size, n_kv_heads_ * args.head_dim,
+            /* has_bias */ true),
+        v_proj_(
+            weights, path + ".v_proj", args.hidden_size, n_kv_heads_ * args.head_dim,
+            /* has_bias */ true),
+        o_proj_(
+            weights, path + ".o_proj", n_heads_ * args.head_dim, args.hidden_size,
+            /* has_bias */ true),
+        rope_(rope) {}
+
+  array operator()(const array& x, const Mask& mask, AttentionCache& cache) const {
+    array queries = split_heads(q_proj_(x), mask.batch, n_heads_);
+    array keys = split_heads(k_proj_(x), mask.batch, n_kv_heads_);
+    array values = split_heads(v_proj_(x), mask.batch, n_kv_heads_);
+
+    std::tie(queries, keys) = rope_(queries, keys, cache.offset());
+    std::tie(keys, values) = cache.update_and_fetch(keys, values);
+
+    const array output = scaled_dot_product_attention(queries, keys, values, scale_, mask);
+    return o_proj_(merge_heads(output));
+  }
+
+ private:
+  int n_heads_;
+  int n_kv_heads_;
+  float scale_;
+  Linear q_proj_, k_proj_, v_proj_, o_proj_;
+  RoPE rope_;
+};
+
+class MLP {
+ public:
+  MLP(const ModelArgs& args, Weights& weights, const std::string& path)
+      : c_fc_(
+            weights, path + ".c_fc", args.hidden_size, args.intermediate_size, /* has_bias */ true),
+        c_proj_(
+            weights, path + ".c_proj", args.intermediate_size, args.hidden_size,
+            /* has_bias */ true) {}
+
+  array operator()(const array& x) const { return c_proj_(gelu(c_fc_(x))); }
+
+ private:
+  Linear c_fc_, c_proj_;
+};
+
+class TransformerBlock {
+ public:
+  TransformerBlock(
+      const ModelArgs& args, Weights& weights, const std::string& path, const RoPE& rope)
+      : self_attn_(args, weights, path + ".self_attn", rope),
+        mlp_(args, weights, path + ".mlp"),
+        input_layernorm_(weights, path + ".input_layernorm", args.hidden_size, args.norm_epsilon),
+        post_attention_layernorm_(
+            weights, path + ".post_attention_layernorm", args.hidden_size, args.norm_epsilon) {}
+
+  array operator()(const array& x, const Mask& mask, AttentionCache& cache) const {
+    const array h = x + self_attn_(input_layernorm_(x), mask, cache);
+    return h + mlp_(post_attention_layernorm_(h));
+  }
+
+ private:
+  Attention self_attn_;
+  MLP mlp_;
+  LayerNorm input_layernorm_, post_attention_layernorm_;
+};
+
+class Starcoder2 : public Model {
+ public:
+  Starcoder2(const ModelArgs& args, Weights& weights)
+      : args_(args),
+        embed_tokens_(weights, "model.embed_tokens", args.vocab_size, args.hidden_size),
+        norm_(weights, "model.norm", args.hidden_size, args.norm_epsilon) {
+    const RoPE rope(args.head_dim, args.rope_theta);
+    for (int i = 0; i < args.num_hidden_layers; i++) {
+      layers_.emplace_back(args, weights, "model.layers." + std::to_string(i), rope);
+    }
+    if (!args.tie_word_embeddings) {
+      lm_head_.emplace(weights, "lm_head", args.hidden_size, args.vocab_size);
+    }
+  }
+
+  array operator()(const array& tokens, Cache& cache) const override {
+    array h = embed_tokens_(tokens);
+    const Masks masks(cache, tokens);
+    for (size_t i = 0; i < layers_.size(); i++) h = layers_[i](h, masks[i], cache.attention(i));
+    return norm_(h);
+  }
+
+  array logits(const array& hidden) const override {
+    return lm_head_ ? (*lm_head_)(hidden) : embed_tokens_.as_linear(hidden);
+  }
+
+  Cache make_cache() const override {
+    Cache cache;
+    for (size_t i = 0; i < layers_.size(); i++) cache.add<KVCache>();
+    return cache;
+  }
+
+  int vocab_size() const override { return args_.vocab_size; }
+
+ private:
+  ModelArgs args_;
+  Embedding embed_tokens_;
+  std::vector<TransformerBlock> layers_;
+  LayerNorm norm_;
+  std::optional<Linear> lm_head_;
+};
+
+}  // namespace
+
+std::unique_ptr<Model> make_starcoder2(const Config& config, Weights& weights) {
+  return std::make_unique<Starcoder2>(ModelArgs(config), weights);
+}
