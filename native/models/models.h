@@ -40,6 +40,7 @@ std::unique_ptr<Model> make_nemotron_h(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_olmo2(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_olmo3(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_olmoe(const Config& config, Weights& weights);
+std::unique_ptr<Model> make_phi(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_phi3(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_qwen2(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_qwen2_moe(const Config& config, Weights& weights);

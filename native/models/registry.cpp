@@ -53,6 +53,7 @@ const std::map<std::string, Maker> makers = {
     {"olmo2", make_olmo2},
     {"olmo3", make_olmo3},
     {"olmoe", make_olmoe},
+    {"phi", make_phi},
     {"phi3", make_phi3},
     {"qwen2", make_qwen2},
     {"qwen2_moe", make_qwen2_moe},
