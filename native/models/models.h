@@ -50,4 +50,5 @@ std::unique_ptr<Model> make_qwen3_moe(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_qwen3_next(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_seed_oss(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_smollm3(const Config& config, Weights& weights);
+std::unique_ptr<Model> make_stablelm(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_starcoder2(const Config& config, Weights& weights);

@@ -65,6 +65,7 @@ const std::map<std::string, Maker> makers = {
     {"seed_oss", make_seed_oss},
     {"smollm3", make_smollm3},
     {"solar_open", make_glm4_moe},
+    {"stablelm", make_stablelm},
     {"starcoder2", make_starcoder2},
 };
 
