@@ -3,6 +3,7 @@
 #include "models/model.h"
 
 /// One maker per architecture file. `weights` gives every tensor that the model needs, or notes it.
+std::unique_ptr<Model> make_apertus(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_bitnet(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_cohere2(const Config& config, Weights& weights);
 std::unique_ptr<Model> make_deepseek_v2(const Config& config, Weights& weights);

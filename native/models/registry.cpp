@@ -9,6 +9,7 @@ using Maker = std::unique_ptr<Model> (*)(const Config&, Weights&);
 
 /// model_type → architecture. An alias is a row of its own.
 const std::map<std::string, Maker> makers = {
+    {"apertus", make_apertus},
     {"bitnet", make_bitnet},
     {"cohere2", make_cohere2},
     {"deepseek_v2", make_deepseek_v2},
