@@ -114,7 +114,8 @@ array q6_k(const array& blocks) {
   const array places = mx::expand_dims(bytes({0, 2, 4, 6}), -1);
   const array high = (mx::right_shift(packed, places) & 3) << 4;  // (rows, blocks, 2, 4, 32)
   const array numbers = low + mx::reshape(high, {rows, count, 2, 128});
-  const array centred = mx::astype(mx::reshape(numbers, {rows, count, 16, 16}), mx::float32) - 32.0f;
+  const array centred =
+      mx::astype(mx::reshape(numbers, {rows, count, 16, 16}), mx::float32) - 32.0f;
   // Signed bytes: less their smallest they wrap, and it is taken off again.
   const array shifted = mx::astype(part(blocks, 192, 208) + byte(128), mx::float32) - 128.0f;
   const array scales = mx::expand_dims(shifted * half(blocks, 208), -1);
@@ -188,8 +189,8 @@ array restore_halves(const array& a, int heads) {
 std::map<std::string, array> load_gguf(const Config& gguf) {
   const mx::Dtype dtype = to_dtype(gguf).value_or(mx::float16);
   std::map<std::string, array> tensors;
-  const auto stored = mx::load_safetensors(
-      gguf.text("file"), gguf.text("header"), gguf.count("dataOffset", 0));
+  const auto stored =
+      mx::load_safetensors(gguf.text("file"), gguf.text("header"), gguf.count("dataOffset", 0));
   for (const auto& [name, value] : stored) {
     const Config& entry = gguf["tensors"][name];
     const int heads = entry.count("heads", 0);

@@ -38,7 +38,7 @@ class PrefixedFile {
   }
 
   size_t size() const {
-    struct stat status {};
+    struct stat status{};
     const off_t bytes = fstat(descriptor_, &status) == 0 ? status.st_size - data_offset_ : 0;
     return prefix_.size() + static_cast<size_t>(std::max<off_t>(bytes, 0));
   }
@@ -82,8 +82,7 @@ const mlx_io_vtable prefixed_file = {
     .is_open = [](void* file) { return file_of(file).is_open(); },
     .good = [](void* file) { return file_of(file).is_open(); },
     .tell = [](void* file) { return file_of(file).position(); },
-    .seek = [](void* file, int64_t offset,
-               int whence) { file_of(file).seek(offset, whence); },
+    .seek = [](void* file, int64_t offset, int whence) { file_of(file).seek(offset, whence); },
     .read = [](void* file, char* data, size_t count) { file_of(file).read(data, count); },
     .read_at_offset = [](void* file, char* data, size_t count,
                          size_t offset) { file_of(file).read_at(data, count, offset); },

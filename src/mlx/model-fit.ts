@@ -25,9 +25,11 @@ export async function fitLocalModel(
   checkModelType(files, addon.modelTypes());
   const { config, weightFiles, gguf, contextLength, folder } = files;
   const conversion = conversionOf(files, quantize);
-  const footprint = await addon.measure(config, gguf ?? weightFiles, conversion).catch((error: unknown) => {
-    throw loadError(error, folder);
-  });
+  const footprint = await addon
+    .measure(config, gguf ?? weightFiles, conversion)
+    .catch((error: unknown) => {
+      throw loadError(error, folder);
+    });
   const limit = memoryLimit(addon);
   const longestContext = longest(footprint, limit, contextLength);
   const tokens = context ?? Math.min(footprint.growth, contextLength ?? Infinity);
