@@ -68,11 +68,6 @@ void check_only(const Config& config, const std::string& key, const std::string&
   if (value != known) refuse("\"" + key + "\" is \"" + value + "\", not \"" + known + "\"");
 }
 
-void check_layer_count(int layers) {
-  constexpr int most_layers = 10000;
-  if (layers > most_layers) refuse("\"num_hidden_layers\" is too large");
-}
-
 std::vector<std::string> layer_types(
     const Config& config, int num_hidden_layers, const std::vector<std::string>& allowed) {
   std::vector<std::string> types = config.texts("layer_types");

@@ -21,19 +21,11 @@ void check_linear_heads(int key_heads, int key_head_dim, int value_heads, int va
 /// Refuses more experts for a token than there are ("bad_config").
 void check_experts(int experts, int per_token);
 
-/// Refuses more layers than any model has ("bad_config"), for lists that are made before a missing
-/// tensor would tell.
-void check_layer_count(int layers);
-
 /// a · b, refused where no layer can be so wide ("bad_config").
 int checked_product(int a, int b);
 
 /// Refuses any other value of a key than the one that the model can do ("bad_config").
 void check_only(const Config& config, const std::string& key, const std::string& known);
-
-/// Refuses more layers than any model has ("bad_config"), for lists that are made before a missing
-/// tensor would tell.
-void check_layer_count(int layers);
 
 /// `layer_types` of a config: one of the allowed kinds for each layer; empty where the config has
 /// none. Anything else is refused.

@@ -66,7 +66,6 @@ struct ModelArgs {
         rope_scaling(::rope_scaling(config)),
         attention_bias(config.boolean("attention_bias", false)),
         router(router_args(config, n_routed_experts)) {
-    check_layer_count(num_hidden_layers);
     check_latent_dims(dims);
     if (n_routed_experts > 0) check_router(router);
   }

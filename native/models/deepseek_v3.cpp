@@ -72,7 +72,6 @@ struct ModelArgs {
             .topk_group = config.positive("topk_group", 1),
             .norm_topk_prob = config.boolean("norm_topk_prob", true),
             .scaling_factor = config.number("routed_scaling_factor", 1.0f)} {
-    check_layer_count(num_hidden_layers);
     check_latent_dims(dims);
     if (n_routed_experts > 0) check_router(router);
     check_only(config, "topk_method", "noaux_tc");

@@ -64,7 +64,6 @@ struct ModelArgs {
         rope_theta(::rope_theta(config)),
         rope_scaling(::rope_scaling(config)),
         tie_word_embeddings(config.boolean("tie_word_embeddings", false)) {
-    check_layer_count(num_hidden_layers);
     check_heads(num_attention_heads, num_key_value_heads, head_dim);
     check_router(router);
   }

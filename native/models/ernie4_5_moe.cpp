@@ -65,7 +65,6 @@ struct ModelArgs {
         last_moe_layer(
             std::ranges::max(layers(config, "moe_layer_end_index", num_hidden_layers - 1))),
         has_sigmoid_gate(config.text("moe_gate_act", "softmax") == "sigmoid") {
-    check_layer_count(num_hidden_layers);
     check_heads(num_attention_heads, num_key_value_heads, head_dim);
     check_experts(moe_num_experts, moe_k);
     if (!has_sigmoid_gate) check_only(config, "moe_gate_act", "softmax");

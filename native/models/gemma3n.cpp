@@ -27,7 +27,6 @@ constexpr float half_root = 1.0f / std::numbers::sqrt2_v<float>;
 std::vector<int> intermediate_sizes(const Config& config, int num_hidden_layers) {
   const std::string key = "intermediate_size";
   if (!config[key].is_list()) {
-    check_layer_count(num_hidden_layers);
     return std::vector<int>(static_cast<size_t>(num_hidden_layers), config.positive(key));
   }
   std::vector<int> sizes = config.counts(key);

@@ -21,7 +21,6 @@ using mx::array;
 
 /// Every `sliding_window_pattern`-th layer looks at everything, unless `layer_types` says more.
 std::vector<std::string> kinds_of_layers(const Config& config, int num_hidden_layers) {
-  check_layer_count(num_hidden_layers);
   std::vector<std::string> types = layer_types(config, num_hidden_layers);
   const int pattern = config.positive("sliding_window_pattern", 5);
   for (int i = static_cast<int>(types.size()); i < num_hidden_layers; i++) {

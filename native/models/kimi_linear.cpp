@@ -76,7 +76,6 @@ struct ModelArgs {
             .topk_group = config.positive("topk_group", 1),
             .norm_topk_prob = config.boolean("moe_renormalize", true),
             .scaling_factor = config.number("routed_scaling_factor", 1.0f)} {
-    check_layer_count(num_hidden_layers);
     check_latent_dims(dims);
     check_linear_heads(linear_num_heads, linear_head_dim, linear_num_heads, linear_head_dim);
     if (num_experts > 0) check_router(router);

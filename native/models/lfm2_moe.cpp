@@ -72,7 +72,6 @@ struct ModelArgs {
         full_attn_idxs(attention_layers(config, num_hidden_layers)) {
     check_heads(num_attention_heads, num_key_value_heads, head_dim());
     check_experts(num_experts, num_experts_per_tok);
-    check_layer_count(num_hidden_layers);
   }
 
   int head_dim() const { return hidden_size / num_attention_heads; }

@@ -57,7 +57,6 @@ struct ModelArgs {
         rope_theta(::rope_theta(config, 10000.0f)),
         rope_traditional(config.boolean("rope_traditional", false)),
         rope_scaling(::rope_scaling(config)) {
-    check_layer_count(num_hidden_layers);
     check_heads(num_attention_heads, num_key_value_heads, head_dim);
     check_experts(num_experts, num_experts_per_tok);
   }

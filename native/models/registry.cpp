@@ -70,9 +70,19 @@ const std::map<std::string, Maker> makers = {
     {"starcoder2", make_starcoder2},
 };
 
+/// Refuses more layers than any model has, before a loop over them counts so far.
+void check_layer_count(const Config& config) {
+  constexpr int most_layers = 10000;
+  if (config.count("num_hidden_layers", 0) > most_layers) {
+    throw EngineError("bad_config", "config.json: \"num_hidden_layers\" is too large");
+  }
+}
+
 }  // namespace
 
 std::unique_ptr<Model> make_model(const Config& config, Weights& weights) {
+  check_layer_count(config);
+  check_layer_count(config["text_config"]);
   const std::string type = config.text("model_type");
   const auto maker = makers.find(type);
   if (maker == makers.end()) {
