@@ -14,3 +14,14 @@ class EngineError : public std::runtime_error {
  private:
   std::string code_;
 };
+
+/// The exception being handled.
+inline EngineError current_engine_error() {
+  try {
+    throw;
+  } catch (const EngineError& error) {
+    return error;
+  } catch (const std::exception& error) {
+    return EngineError("mlx_error", error.what());
+  }
+}

@@ -45,6 +45,8 @@ class SessionWrap : public Napi::ObjectWrap<SessionWrap> {
         {InstanceMethod<&SessionWrap::generate>("generate"),
          InstanceMethod<&SessionWrap::logits>("logits"),
          InstanceMethod<&SessionWrap::cancel>("cancel"),
+         InstanceMethod<&SessionWrap::pause>("pause"),
+         InstanceMethod<&SessionWrap::resume>("resume"),
          InstanceMethod<&SessionWrap::close>("close")});
   }
 
@@ -56,7 +58,10 @@ class SessionWrap : public Napi::ObjectWrap<SessionWrap> {
     const auto& thread = addon_of(info.Env()).thread();
     thread->track(session_.state());
     // Only the inference thread touches what it may release.
-    thread->submit([session = session_.state(), model] { session->model = model->model; });
+    thread->submit([session = session_.state(), model] {
+      session->model = model->model;
+      session->scheduler = model->scheduler;
+    });
   }
 
  private:
@@ -77,11 +82,30 @@ class SessionWrap : public Napi::ObjectWrap<SessionWrap> {
     });
   }
 
-  void cancel(const Napi::CallbackInfo&) { session_->cancelled = true; }
+  void cancel(const Napi::CallbackInfo& info) {
+    control_->cancelled = true;
+    wake(info.Env());
+  }
 
-  void close(const Napi::CallbackInfo&) {
-    session_->cancelled = true;
+  void pause(const Napi::CallbackInfo&) { control_->paused = true; }
+
+  void resume(const Napi::CallbackInfo& info) {
+    control_->paused = false;
+    wake(info.Env());
+  }
+
+  void close(const Napi::CallbackInfo& info) {
+    cancel(info);
     session_.close();
+  }
+
+  /// A paused reply does not notice by itself that it may go on, or is to end.
+  void wake(Napi::Env env) {
+    if (session_.is_closed()) return;
+    const auto& thread = addon_of(env).thread();
+    thread->submit([session = session_.state(), &thread = *thread] {
+      ReplyTask::wake(thread, session->scheduler);
+    });
   }
 
   std::vector<uint32_t> prompt(const Napi::Value& value) const {
@@ -96,13 +120,15 @@ class SessionWrap : public Napi::ObjectWrap<SessionWrap> {
   template <typename T, typename... Arguments>
   Napi::Value start(Napi::Env env, Napi::Function on_tokens, Arguments... arguments) {
     Addon& addon = addon_of(env);
-    session_->cancelled = false;  // an earlier `cancel` was meant for an earlier call
+    // An earlier `cancel` was meant for an earlier call.
+    control_ = std::make_shared<ReplyControl>();
     return addon.start(on_tokens, [&](CallId id) {
-      return std::make_shared<T>(addon, id, session_.state(), std::move(arguments)...);
+      return std::make_shared<T>(addon, id, session_.state(), control_, std::move(arguments)...);
     });
   }
 
   Handle<SessionState> session_;
+  std::shared_ptr<ReplyControl> control_ = std::make_shared<ReplyControl>();
   int vocab_size_ = 0;
   bool generated_ = false;
 };

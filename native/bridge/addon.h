@@ -2,13 +2,13 @@
 
 #include <napi.h>
 
-#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
 #include <optional>
 #include <utility>
 
+#include "generate/scheduler.h"
 #include "inference_thread.h"
 #include "mlx/memory.h"
 #include "models/model.h"
@@ -17,12 +17,14 @@
 /// leaves nothing of them in the buffers that MLX keeps for reuse.
 struct ModelState : Resource {
   std::shared_ptr<const Model> model;
+  std::shared_ptr<Scheduler> scheduler;
   std::shared_ptr<const Checkpoint> checkpoint;  // to make models with adapters of
   int vocab_size = 0;
   size_t bytes = 0;
 
   void release() override {
     model.reset();
+    scheduler.reset();
     checkpoint.reset();
     mx::clear_cache();
   }
@@ -30,11 +32,12 @@ struct ModelState : Resource {
 
 struct SessionState : Resource {
   std::shared_ptr<const Model> model;
-  std::shared_ptr<Cache> cache;  // made at the first use
-  std::atomic<bool> cancelled = false;
+  std::shared_ptr<Scheduler> scheduler;
+  std::optional<Cache> cache;  // made at the first use, given away to the reply
 
   void release() override {
     cache.reset();
+    scheduler.reset();
     model.reset();
     mx::clear_cache();
   }

@@ -2,6 +2,7 @@
 
 #include <napi.h>
 
+#include <memory>
 #include <utility>
 
 #include "bridge/addon.h"
@@ -9,7 +10,7 @@
 #include "mlx/stream.h"
 
 /// A task that settles a call; an exception of `advance` rejects it.
-class CallTask : public Task {
+class CallTask : public Task, public std::enable_shared_from_this<CallTask> {
  public:
   CallTask(Addon& addon, CallId id) : addon_(addon), id_(id) {}
 
@@ -22,10 +23,6 @@ class CallTask : public Task {
     }
     return false;
   }
-
- protected:
-  /// As `step`, but may throw.
-  virtual bool advance() = 0;
 
   /// Resolves the call with what `make` builds on the JavaScript thread.
   template <typename Make>
@@ -46,6 +43,10 @@ class CallTask : public Task {
       addon.reject(id, to_js_error(env, error).Value());
     });
   }
+
+ protected:
+  /// As `step`, but may throw.
+  virtual bool advance() = 0;
 
   Addon& addon_;
   const CallId id_;

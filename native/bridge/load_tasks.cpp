@@ -73,6 +73,7 @@ bool ReadTask::advance() {
   }
   complete();
   state_->vocab_size = state_->model->vocab_size();
+  state_->scheduler = std::make_shared<Scheduler>(state_->model);
   addon_.thread()->track(state_);
   succeed([state = std::move(state_), &addon = addon_](Napi::Env env) {
     return addon.model_class.New({to_external(env, state)});

@@ -3,7 +3,6 @@
 #include <napi.h>
 
 #include <algorithm>
-#include <atomic>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -13,15 +12,16 @@
 
 #include "bridge/call_task.h"
 #include "bridge/values.h"
-#include "generate/generation.h"
+#include "generate/logits.h"
+#include "generate/scheduler.h"
 #include "mlx/stream.h"
 
 /// Collects tokens until the JavaScript thread comes for them, so that a busy one gets batches.
 class TokenOutbox : public std::enable_shared_from_this<TokenOutbox> {
  public:
   TokenOutbox(
-      Addon& addon, CallId id, std::shared_ptr<SessionState> session, SamplingOptions sampling)
-      : addon_(addon), id_(id), session_(std::move(session)), sampling_(std::move(sampling)) {}
+      Addon& addon, CallId id, std::shared_ptr<ReplyControl> control, SamplingOptions sampling)
+      : addon_(addon), id_(id), control_(std::move(control)), sampling_(std::move(sampling)) {}
 
   void push(TokenEvent event) {
     const std::lock_guard lock(mutex_);
@@ -43,69 +43,105 @@ class TokenOutbox : public std::enable_shared_from_this<TokenOutbox> {
     try {
       on_tokens.Call({to_js(env, events, sampling_)});
     } catch (const Napi::Error& error) {
-      session_->cancelled = true;
+      control_->cancelled = true;
       addon_.reject(id_, error.Value());
     }
   }
 
   Addon& addon_;
   const CallId id_;
-  const std::shared_ptr<SessionState> session_;
+  const std::shared_ptr<ReplyControl> control_;
   const SamplingOptions sampling_;
   std::mutex mutex_;
   std::vector<TokenEvent> events_;
 };
 
+/// The steps of a model's replies.
+class ReplyTask : public Task {
+ public:
+  explicit ReplyTask(std::shared_ptr<Scheduler> scheduler) : scheduler_(std::move(scheduler)) {}
+
+  /// Sees to it that the steps go on; on the inference thread.
+  static void wake(InferenceThread& thread, const std::shared_ptr<Scheduler>& scheduler) {
+    if (!scheduler || std::exchange(scheduler->is_awake, true)) return;
+    thread.submit(std::make_shared<ReplyTask>(scheduler));
+  }
+
+  bool step() override {
+    mx::open_thread_stream();
+    return scheduler_->is_awake = scheduler_->step();
+  }
+
+  void cancel() override { scheduler_->cancel(); }
+
+ private:
+  const std::shared_ptr<Scheduler> scheduler_;
+};
+
 /// Checks that the session is open, and gives it a cache at its first use.
 inline void open_cache(SessionState& session) {
   if (!session.model) throw EngineError("closed", "the session is closed");
-  if (!session.cache) session.cache = std::make_shared<Cache>(session.model->make_cache());
+  if (!session.cache) session.cache = session.model->make_cache();
 }
 
+/// Lets a reply begin, which settles the call.
 class GenerateTask : public CallTask {
  public:
   GenerateTask(
-      Addon& addon, CallId id, std::shared_ptr<SessionState> session, std::vector<uint32_t> tokens,
+      Addon& addon, CallId id, std::shared_ptr<SessionState> session,
+      std::shared_ptr<ReplyControl> control, std::vector<uint32_t> tokens,
       GenerationOptions options)
       : CallTask(addon, id),
         session_(std::move(session)),
+        control_(std::move(control)),
         tokens_(std::move(tokens)),
         options_(std::move(options)) {}
 
-  void cancel() override { session_->cancelled = true; }
+  void cancel() override { control_->cancelled = true; }
 
  protected:
   bool advance() override {
-    if (!generation_) {
-      open_cache(*session_);
-      auto outbox = std::make_shared<TokenOutbox>(addon_, id_, session_, options_.sampling);
-      generation_.emplace(
-          session_->model, session_->cache, std::move(tokens_), std::move(options_),
-          session_->cancelled, [outbox](TokenEvent event) { outbox->push(std::move(event)); });
-    }
-    if (generation_->step()) return true;
-    succeed([stats = generation_->stats()](Napi::Env env) { return to_js(env, stats); });
+    open_cache(*session_);
+    auto outbox = std::make_shared<TokenOutbox>(addon_, id_, control_, options_.sampling);
+    const auto self = shared_from_this();
+    ReplyListener listener{
+        .on_token = [outbox](TokenEvent event) { outbox->push(std::move(event)); },
+        .on_end =
+            [self](const GenerationStats& stats) {
+              self->succeed([stats](Napi::Env env) { return to_js(env, stats); });
+            },
+        .on_error = [self](const EngineError& error) { self->fail(error); }};
+    Cache cache = std::exchange(session_->cache, std::nullopt).value();
+    session_->scheduler->add(
+        std::make_shared<Reply>(
+            *session_->model, std::move(cache), std::move(tokens_), std::move(options_), control_,
+            std::move(listener)));
+    ReplyTask::wake(*addon_.thread(), session_->scheduler);
     return false;
   }
 
  private:
-  std::shared_ptr<SessionState> session_;
+  const std::shared_ptr<SessionState> session_;
+  const std::shared_ptr<ReplyControl> control_;
   std::vector<uint32_t> tokens_;
   GenerationOptions options_;
-  std::optional<Generation> generation_;
 };
 
 class LogitsTask : public CallTask {
  public:
   LogitsTask(
-      Addon& addon, CallId id, std::shared_ptr<SessionState> session, std::vector<uint32_t> tokens)
-      : CallTask(addon, id), session_(std::move(session)), tokens_(std::move(tokens)) {}
+      Addon& addon, CallId id, std::shared_ptr<SessionState> session,
+      std::shared_ptr<ReplyControl> control, std::vector<uint32_t> tokens)
+      : CallTask(addon, id),
+        session_(std::move(session)),
+        control_(std::move(control)),
+        tokens_(std::move(tokens)) {}
 
-  void cancel() override { session_->cancelled = true; }
+  void cancel() override { control_->cancelled = true; }
 
  protected:
   bool advance() override {
-    if (session_->cancelled) throw EngineError("cancelled", "the session was cancelled");
+    if (control_->cancelled) throw EngineError("cancelled", "the session was cancelled");
     open_cache(*session_);
     succeed([values = all_logits(*session_->model, *session_->cache, tokens_)](Napi::Env env) {
       auto array = Napi::Float32Array::New(env, values.size());
@@ -116,6 +152,7 @@ class LogitsTask : public CallTask {
   }
 
  private:
-  std::shared_ptr<SessionState> session_;
+  const std::shared_ptr<SessionState> session_;
+  const std::shared_ptr<ReplyControl> control_;
   std::vector<uint32_t> tokens_;
 };

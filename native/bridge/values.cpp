@@ -10,6 +10,7 @@ namespace {
 
 // Enough for any whole number that a double holds.
 constexpr int most_digits = 17;
+constexpr double most_priority = 100;
 
 Config to_config_at(const Napi::Value& value, int depth) {
   if (depth > 64) throw EngineError("bad_config", "config.json is nested too deeply");
@@ -159,12 +160,10 @@ Napi::Error to_js_error(Napi::Env env, const EngineError& error) {
 EngineError current_error() {
   try {
     throw;
-  } catch (const EngineError& error) {
-    return error;
   } catch (const Napi::Error&) {
     throw;
-  } catch (const std::exception& error) {
-    return EngineError("mlx_error", error.what());
+  } catch (...) {
+    return current_engine_error();
   }
 }
 
@@ -193,6 +192,13 @@ GenerationOptions to_generation_options(const Napi::Value& value, int vocab_size
   result.max_tokens = options.integer("maxTokens", 1);
   result.prefill_step_size = options.integer("prefillStepSize", result.prefill_step_size, 1);
   result.stop_tokens = to_tokens(options.get("stopTokens"), "stopTokens", vocab_size);
+  result.priority = static_cast<int>(options.real("priority", 0, -most_priority, most_priority));
+  if (options.has("kvBits")) {
+    result.kv_quantization = {
+        .group_size = options.integer("kvGroupSize", KVQuantization().group_size, 1),
+        .bits = options.integer("kvBits", 1)};
+  }
+  result.quantized_kv_start = options.integer("quantizedKvStart", 0, 0);
   result.sampling = to_sampling(options, vocab_size);
   return result;
 }

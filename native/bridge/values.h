@@ -7,7 +7,7 @@
 
 #include "config.h"
 #include "engine_error.h"
-#include "generate/generation.h"
+#include "generate/reply.h"
 
 /// JavaScript values to the engine's and back, as src/mlx/native-types.ts types them. What does not
 /// fit is refused with an `EngineError` "invalid_argument".

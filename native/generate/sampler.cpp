@@ -76,8 +76,8 @@ array apply_top_k(const array& logprobs, int top_k) {
 }  // namespace
 
 std::vector<array> Sample::arrays() const {
-  std::vector<array> result{token};
-  for (const array& a : {logprob, top_tokens, top_logprobs}) {
+  std::vector<array> result;
+  for (const array& a : {token, logprob, top_tokens, top_logprobs}) {
     if (a) result.push_back(a);
   }
   return result;
@@ -108,6 +108,11 @@ Sampler::Sampler(
     key_ = mx::random_key(
         options.seed ? *options.seed : (uint64_t{entropy()} << 32 | uint64_t{entropy()}));
   }
+}
+
+bool Sampler::is_plainly_greedy() const {
+  return options_.temperature < lowest_temperature && !options_.logprobs && !bias_ && !history_ &&
+         !counts_;
 }
 
 Sample Sampler::operator()(const array& raw_logits, const array& previous) {

@@ -45,6 +45,9 @@ class Sampler {
  public:
   Sampler(const SamplingOptions& options, int vocab_size, const std::vector<uint32_t>& prompt);
 
+  /// Whether nothing but the highest logit counts, and nothing but the token is asked for.
+  bool is_plainly_greedy() const;
+
   /// Chooses from logits (1, vocab). `previous` is the token chosen last, which may still be
   /// computing; empty at the first call.
   Sample operator()(const mx::array& logits, const mx::array& previous);

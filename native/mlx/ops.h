@@ -150,6 +150,7 @@ inline array contiguous(const array& a) { return detail::record(mlx_contiguous, 
 inline array zeros(std::initializer_list<int> shape, Dtype dtype) {
   return detail::record(mlx_zeros, shape.begin(), shape.size(), dtype);
 }
+inline array zeros_like(const array& a) { return detail::record(mlx_zeros_like, a.get()); }
 inline array ones(std::initializer_list<int> shape, Dtype dtype) {
   return detail::record(mlx_ones, shape.begin(), shape.size(), dtype);
 }
@@ -282,6 +283,14 @@ inline array rope(
   return detail::record(
       mlx_fast_rope, x.get(), dims, traditional,
       mlx_optional_float{base.value_or(0.0f), base.has_value()}, scale, offset, freqs.get());
+}
+/// The same with an offset for each row of x, (B) int32.
+inline array rope(
+    const array& x, int dims, bool traditional, std::optional<float> base, float scale,
+    const array& offsets, const array& freqs) {
+  return detail::record(
+      mlx_fast_rope_dynamic, x.get(), dims, traditional,
+      mlx_optional_float{base.value_or(0.0f), base.has_value()}, scale, offsets.get(), freqs.get());
 }
 /// `mask_mode` is "" (none), "causal" or "array".
 inline array scaled_dot_product_attention(

@@ -69,12 +69,12 @@ class Attention {
   array operator()(const array& x, const Mask& mask, AttentionCache& cache) const {
     array queries = q_norm_(split_heads(q_proj_(x), mask.batch, n_heads_));
     array keys = k_norm_(split_heads(k_proj_(x), mask.batch, n_kv_heads_));
-    array values = split_heads(v_proj_(x), mask.batch, n_kv_heads_);
+    const array values = split_heads(v_proj_(x), mask.batch, n_kv_heads_);
 
     std::tie(queries, keys) = rope_(queries, keys, cache.offset());
-    std::tie(keys, values) = cache.update_and_fetch(keys, values);
+    cache.append(keys, values);
 
-    const array output = scaled_dot_product_attention(queries, keys, values, scale_, mask);
+    const array output = scaled_dot_product_attention(queries, cache, scale_, mask);
     return o_proj_(merge_heads(output));
   }
 

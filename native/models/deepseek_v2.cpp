@@ -128,10 +128,10 @@ class Attention {
     std::tie(q_pe, k_pe) = rope_(q_pe, k_pe, cache.offset());
     queries = joined(q_nope, q_pe);
     array keys = joined(mx::slice(kv, -1, 0, nope), mx::repeat(k_pe, heads, 1));
-    array values = mx::slice(kv, -1, nope, kv.dim(-1));
-    std::tie(keys, values) = cache.update_and_fetch(keys, values);
+    const array values = mx::slice(kv, -1, nope, kv.dim(-1));
+    cache.append(keys, values);
 
-    const array output = scaled_dot_product_attention(queries, keys, values, scale_, mask);
+    const array output = scaled_dot_product_attention(queries, cache, scale_, mask);
     return o_proj_(merge_heads(output));
   }
 

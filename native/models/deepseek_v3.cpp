@@ -107,14 +107,14 @@ class Attention {
 
     const array compressed = kv_a_proj_with_mqa_(x);  // (B · L, rank + rope)
     const array latent = kv_a_layernorm_(mx::slice(compressed, -1, 0, dims_.kv_lora_rank));
-    array kv_latent = split_heads(latent, mask.batch, 1);
+    const array kv_latent = split_heads(latent, mask.batch, 1);
     array k_pe = split_heads(
         mx::slice(compressed, -1, dims_.kv_lora_rank, compressed.dim(-1)), mask.batch, 1);
 
     std::tie(q_pe, k_pe) = rope_(q_pe, k_pe, cache.offset());
-    std::tie(kv_latent, k_pe) = cache.update_and_fetch(kv_latent, k_pe);
+    cache.append(kv_latent, k_pe);
 
-    return o_proj_(merge_heads(attention_(q_nope, q_pe, kv_latent, k_pe, mask)));
+    return o_proj_(merge_heads(attention_(q_nope, q_pe, cache, mask)));
   }
 
  private:

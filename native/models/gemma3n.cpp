@@ -138,16 +138,16 @@ class Attention {
         rope_(rope) {}
 
   /// `offset` is the position of the first token, whether or not a shared cache has it already.
-  array operator()(const array& x, const Mask& mask, AttentionCache& cache, int offset) const {
+  array operator()(
+      const array& x, const Mask& mask, AttentionCache& cache, const Positions& offset) const {
     if (!shares_) {
       const array keys = k_norm_(split_heads(k_proj_(x), mask.batch, n_kv_heads_));
       const array values = split_heads(v_proj_(x), mask.batch, n_kv_heads_);
       cache.append(rope_(keys, offset), mx::rms_norm(values, array(), eps_));
     }
     const array queries = q_norm_(split_heads(q_proj_(x), mask.batch, n_heads_));
-    const auto [keys, values] = cache.keys_and_values();
     const array output =
-        scaled_dot_product_attention(rope_(queries, offset), keys, values, /* scale */ 1.0f, mask);
+        scaled_dot_product_attention(rope_(queries, offset), cache, /* scale */ 1.0f, mask);
     return o_proj_(merge_heads(output));
   }
 
@@ -241,7 +241,7 @@ class TransformerBlock {
             weights.take(path + ".altup.correct_output_scale", {args.hidden_size})) {}
 
   array operator()(
-      const array& streams, const Mask& mask, AttentionCache& cache, int offset,
+      const array& streams, const Mask& mask, AttentionCache& cache, const Positions& offset,
       const array& per_layer_input) const {
     const array predictions = altup_.predict(streams);
     const array x = stream(predictions, active_);
@@ -300,7 +300,7 @@ class Gemma3n : public Model {
     const array h = embed_tokens_(tokens) * std::sqrt(static_cast<float>(args_.hidden_size));
     const array inputs = per_layer_inputs_(tokens, h);
     const Masks masks(cache, tokens);
-    const int offset = cache.attention(0).offset();
+    const Positions offset = cache.attention(0).offset();
     array streams = to_streams(h);
     for (size_t i = 0; i < layers_.size(); i++) {
       const size_t from = caches_[i];

@@ -143,16 +143,16 @@ class Attention {
   }
 
   /// `offset` is the position of the first token, whether or not a shared cache has it already.
-  array operator()(const array& x, const Mask& mask, AttentionCache& cache, int offset) const {
+  array operator()(
+      const array& x, const Mask& mask, AttentionCache& cache, const Positions& offset) const {
     if (k_proj_) {
       const array heads = split_heads((*k_proj_)(x), mask.batch, n_kv_heads_);
       const array values = v_proj_ ? split_heads((*v_proj_)(x), mask.batch, n_kv_heads_) : heads;
       cache.append(rope_((*k_norm_)(heads), offset), mx::rms_norm(values, array(), eps_));
     }
     const array queries = split_heads(q_proj_(x), mask.batch, n_heads_);
-    const auto [keys, values] = cache.keys_and_values();
     const array output = scaled_dot_product_attention(
-        rope_(q_norm_(queries), offset), keys, values, /* scale */ 1.0f, mask);
+        rope_(q_norm_(queries), offset), cache, /* scale */ 1.0f, mask);
     return o_proj_(merge_heads(output));
   }
 
@@ -254,7 +254,7 @@ class TransformerBlock {
   }
 
   array operator()(
-      const array& x, const Mask& mask, AttentionCache& cache, int offset,
+      const array& x, const Mask& mask, AttentionCache& cache, const Positions& offset,
       const array& per_layer_input) const {
     const array attended = self_attn_(input_layernorm_(x), mask, cache, offset);
     array h = x + post_attention_layernorm_(attended);
@@ -302,7 +302,7 @@ class Gemma4Text : public Model {
     array h = embed_tokens_(tokens) * std::sqrt(static_cast<float>(args_.hidden_size));
     const array inputs = per_layer_inputs_ ? (*per_layer_inputs_)(tokens, h) : array();
     const Masks masks(cache, tokens);
-    const int offset = cache.attention(0).offset();
+    const Positions offset = cache.attention(0).offset();
     for (size_t i = 0; i < layers_.size(); i++) {
       const size_t from = caches_[i];
       const array input = inputs ? per_layer_inputs_->of_layer(inputs, i) : array();

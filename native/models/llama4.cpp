@@ -112,7 +112,7 @@ class Attention {
       const array& x, const Mask& mask, AttentionCache& cache, const array& temperatures) const {
     array queries = split_heads(q_proj_(x), mask.batch, n_heads_);
     array keys = split_heads(k_proj_(x), mask.batch, n_kv_heads_);
-    array values = split_heads(v_proj_(x), mask.batch, n_kv_heads_);
+    const array values = split_heads(v_proj_(x), mask.batch, n_kv_heads_);
 
     if (rope_) {
       std::tie(queries, keys) = (*rope_)(queries, keys, cache.offset());
@@ -120,9 +120,9 @@ class Attention {
     } else if (temperatures) {
       queries = mx::astype(queries * temperatures, x.dtype());
     }
-    std::tie(keys, values) = cache.update_and_fetch(keys, values);
+    cache.append(keys, values);
 
-    const array output = scaled_dot_product_attention(queries, keys, values, scale_, mask);
+    const array output = scaled_dot_product_attention(queries, cache, scale_, mask);
     return o_proj_(merge_heads(output));
   }
 
@@ -219,10 +219,11 @@ class Llama4 : public Model {
   array operator()(const array& tokens, Cache& cache) const override {
     array h = embed_tokens_(tokens);
     const Masks masks(cache, tokens);
-    const int offset = cache.attention(0).offset();
+    const Positions offset = cache.attention(0).offset();
     const array temperatures =
         args_.attn_temperature_tuning
-            ? temperature_factors(offset + 1, tokens.dim(1), args_.attn_scale, args_.floor_scale)
+            ? temperature_factors(
+                  offset.later(1), tokens.dim(1), args_.attn_scale, args_.floor_scale)
             : array();
     for (size_t i = 0; i < layers_.size(); i++) {
       h = layers_[i](h, masks[i], cache.attention(i), temperatures);

@@ -83,13 +83,13 @@ class Attention {
       const array& x, const Mask& mask, AttentionCache& cache, const array& temperatures) const {
     array queries = split_heads(q_proj_(x), mask.batch, n_heads_);
     array keys = split_heads(k_proj_(x), mask.batch, n_kv_heads_);
-    array values = split_heads(v_proj_(x), mask.batch, n_kv_heads_);
+    const array values = split_heads(v_proj_(x), mask.batch, n_kv_heads_);
 
     std::tie(queries, keys) = rope_(queries, keys, cache.offset());
-    std::tie(keys, values) = cache.update_and_fetch(keys, values);
+    cache.append(keys, values);
     if (temperatures) queries = queries * temperatures;
 
-    const array output = scaled_dot_product_attention(queries, keys, values, scale_, mask);
+    const array output = scaled_dot_product_attention(queries, cache, scale_, mask);
     return o_proj_(merge_heads(output));
   }
 
@@ -182,7 +182,7 @@ class Ministral3 : public Model {
   int vocab_size() const override { return args_.vocab_size; }
 
  private:
-  array temperatures(int offset, int length, mx::Dtype dtype) const {
+  array temperatures(const Positions& offset, int length, mx::Dtype dtype) const {
     const array factors = temperature_factors(
         offset, length, args_.llama_4_scaling_beta, args_.original_max_position_embeddings);
     return factors ? mx::astype(factors, dtype) : factors;

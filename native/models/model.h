@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "config.h"
-#include "nn/kv_cache.h"
+#include "nn/cache.h"
 #include "weights.h"
 
 /// A causal language model. One file per architecture implements it; see docs/adding-a-model.md.

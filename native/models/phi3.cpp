@@ -75,11 +75,11 @@ class Attention {
     const array turned = rope_(mx::slice(heads, 1, 0, n_turned), cache.offset());
     const array queries = mx::slice(turned, 1, 0, n_heads_);
     array keys = mx::slice(turned, 1, n_heads_, n_turned);
-    array values = mx::slice(heads, 1, n_turned, n_all);
+    const array values = mx::slice(heads, 1, n_turned, n_all);
 
-    std::tie(keys, values) = cache.update_and_fetch(keys, values);
+    cache.append(keys, values);
 
-    const array output = scaled_dot_product_attention(queries, keys, values, scale_, mask);
+    const array output = scaled_dot_product_attention(queries, cache, scale_, mask);
     return o_proj_(merge_heads(output));
   }
 

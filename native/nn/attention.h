@@ -25,12 +25,17 @@ mx::array scaled_dot_product_attention(
     const mx::array& queries, const mx::array& keys, const mx::array& values, float scale,
     const Mask& mask, const mx::array& sinks = mx::array());
 
+/// The same over what a cache keeps, which may be quantized.
+mx::array scaled_dot_product_attention(
+    const mx::array& queries, const AttentionCache& cache, float scale, const Mask& mask,
+    const mx::array& sinks = mx::array());
+
 /// The same with every score held within (−cap, cap), for which MLX has no kernel.
 mx::array soft_capped_attention(
-    const mx::array& queries, const mx::array& keys, const mx::array& values, float scale,
-    float cap, const Mask& mask);
+    const mx::array& queries, const AttentionCache& cache, float scale, float cap,
+    const Mask& mask);
 
 /// Llama 4's factors of queries, which sharpen attention far into a text: 1 + beta · log(1 +
-/// ⌊position / interval⌋), (length, 1) in float32 for the positions from `first` on. Empty where
-/// all are 1.
-mx::array temperature_factors(int first, int length, float beta, int interval);
+/// ⌊position / interval⌋), (length, 1) or (B, 1, length, 1) in float32 for as many positions. Empty
+/// where all are 1.
+mx::array temperature_factors(const Positions& positions, int length, float beta, int interval);

@@ -1,131 +1,209 @@
 #include "nn/kv_cache.h"
 
 #include <algorithm>
-#include <typeinfo>
 
 using mx::array;
 
 namespace {
 
-constexpr int time_axis = 2;
+constexpr int batch_axis = 0;
 
 int rounded_up(int tokens) {
   constexpr int growth = AttentionCache::growth;
   return (tokens + growth - 1) / growth * growth;
 }
 
-/// `old` (may be empty) with room for `room` tokens.
-array with_room(const array& old, const array& like, int room) {
-  const int missing = room - (old ? old.dim(time_axis) : 0);
-  const array fresh = mx::zeros({like.dim(0), like.dim(1), missing, like.dim(3)}, like.dtype());
-  if (!old) return fresh;
-  const array parts[] = {old, fresh};
-  return mx::concatenate(parts, time_axis);
-}
+array integer(int value) { return mx::from_data(std::span<const int32_t>(&value, 1)); }
 
-array first_tokens(const array& a, int count) {
-  return a.dim(time_axis) == count ? a : mx::slice(a, time_axis, 0, count);
+array column(int start, int stop) { return mx::expand_dims(mx::arange(start, stop), 1); }
+
+/// Whether rows, which start as much later as they lag, have the keys of these positions.
+array not_before_the_row(const array& keys, const array& lags) {
+  return mx::greater_equal(keys, lags);
 }
 
 }  // namespace
 
 CacheBytes AttentionCache::bytes() const {
   if (!keys_) return {};
-  const size_t room = static_cast<size_t>(keys_.dim(time_axis));
+  const size_t room = static_cast<size_t>(keys_.room());
   return {
       .fixed = 0, .per_token = (keys_.nbytes() + values_.nbytes()) / room, .most_tokens = window()};
 }
 
-std::pair<array, array> AttentionCache::keys_and_values() const {
-  return {first_tokens(keys_, kept()), first_tokens(values_, kept())};
+void AttentionCache::append_arrays(std::vector<array>& arrays) const {
+  if (!keys_) return;
+  for (const KeptTokens* kept : {&keys_, &values_}) {
+    arrays.insert(arrays.end(), kept->parts().begin(), kept->parts().end());
+  }
+}
+
+void AttentionCache::quantize(const KVQuantization& quantization) {
+  keys_.quantize(quantization);
+  values_.quantize(quantization);
 }
 
 void AttentionCache::write(const array& keys, const array& values) {
   const int start = kept();
-  const int end = start + keys.dim(time_axis);
-  if (!keys_ || end > keys_.dim(time_axis)) {
-    keys_ = with_room(keys_, keys, rounded_up(end));
-    values_ = with_room(values_, values, rounded_up(end));
+  const int end = start + keys.dim(2);
+  const int room = end > keys_.room() ? rounded_up(end) : keys_.room();
+  keys_.write(keys, start, room);
+  values_.write(values, start, room);
+  offset_ += keys.dim(2);
+}
+
+array AttentionCache::lags() const { return lag_ ? lag_->array : integer(0); }
+
+void AttentionCache::join(std::span<const Part> parts) {
+  const AttentionCache* like = nullptr;
+  int longest = 0;
+  int most_kept = 0;
+  for (const Part& part : parts) {
+    auto& cache = static_cast<AttentionCache&>(*part.cache);
+    if (!cache.keys_) continue;
+    cache.put_in_order();
+    like = &cache;
+    longest = std::max(longest, cache.offset_);
+    most_kept = std::max(most_kept, cache.kept());
   }
-  keys_ = mx::slice_update(keys_, keys, time_axis, start);
-  values_ = mx::slice_update(values_, values, time_axis, start);
-  offset_ += keys.dim(time_axis);
+  if (!like) return;
+  std::vector<KeptTokens> keys;
+  std::vector<KeptTokens> values;
+  std::vector<int> lag;
+  for (const auto& [part, rows] : parts) {
+    const auto& cache = static_cast<const AttentionCache&>(*part);
+    const int missing = most_kept - cache.kept();
+    keys.push_back(cache.keys_ ? cache.keys() : like->keys_.without_tokens(rows));
+    values.push_back(cache.keys_ ? cache.values() : like->values_.without_tokens(rows));
+    keys.back() = keys.back().padded(missing);
+    values.back() = values.back().padded(missing);
+    for (size_t row = 0; row < static_cast<size_t>(rows); row++) {
+      lag.push_back(longest - cache.offset_ + (cache.lag_ ? cache.lag_->rows[row] : 0));
+    }
+  }
+  keys_ = KeptTokens::concatenate(keys, batch_axis);
+  values_ = KeptTokens::concatenate(values, batch_axis);
+  offset_ = longest;
+  lag_ = Lag::of(std::move(lag));
+  set_kept(most_kept);
+}
+
+void AttentionCache::keep_rows(const std::vector<int>& rows) {
+  if (!keys_) return;
+  const array indices = row_indices(rows);
+  keys_ = keys_.take_rows(indices);
+  values_ = values_.take_rows(indices);
+  if (!lag_) return;
+  std::vector<int> lag;
+  for (const int row : rows) lag.push_back(lag_->rows[static_cast<size_t>(row)]);
+  const int common = *std::ranges::min_element(lag);
+  if (common > 0) {
+    // No row that is left is as long as the longest was.
+    put_in_order();
+    const int had = kept();
+    const int has = std::min(had, offset_ - common);
+    keys_ = keys_.slice(had - has, had);
+    values_ = values_.slice(had - has, had);
+    offset_ -= common;
+    set_kept(has);
+    for (int& tokens : lag) tokens -= common;
+  }
+  lag_ = Lag::of(std::move(lag));
 }
 
 void KVCache::append(const array& keys, const array& values) { write(keys, values); }
 
 Mask KVCache::make_mask(int length) const {
+  if (lag_) return {.mode = "array", .allowed = allowed(length)};
   // MLX aligns a causal mask to the last key, so that it holds for any offset.
   return length == 1 ? Mask{} : Mask{.mode = "causal", .allowed = {}};
 }
 
+array KVCache::allowed(int length) const {
+  const array keys = mx::expand_dims(mx::arange(0, offset_ + length), 0);  // (1, keys)
+  const array causal = mx::greater_equal(column(offset_, offset_ + length), keys);
+  return lag_ ? mx::logical_and(causal, not_before_the_row(keys, lags())) : causal;
+}
+
 void RotatingKVCache::append(const array& keys, const array& values) {
-  if (keys.dim(time_axis) > 1) {
+  if (keys.dim(2) > 1) {
     append_in_order(keys, values);
   } else {
     write_in_ring(keys, values);
   }
 }
 
-int RotatingKVCache::kept() const { return std::min(offset_, keys_.dim(time_axis)); }
+int RotatingKVCache::kept() const { return std::min(offset_, keys_.room()); }
 
-array RotatingKVCache::in_order(const array& ring, int most) const {
-  const int count = std::min(offset_, ring.dim(time_axis));
-  array ordered = first_tokens(ring, count);
+KeptTokens RotatingKVCache::in_order(const KeptTokens& ring, int most) const {
+  const int count = std::min(offset_, ring.room());
+  KeptTokens ordered = ring.first(count);
   if (next_ < count) {
-    const array parts[] = {
-        mx::slice(ring, time_axis, next_, count), mx::slice(ring, time_axis, 0, next_)};
-    ordered = mx::concatenate(parts, time_axis);
+    const KeptTokens parts[] = {ring.slice(next_, count), ring.slice(0, next_)};
+    ordered = KeptTokens::concatenate(parts, 2);
   }
-  return count > most ? mx::slice(ordered, time_axis, count - most, count) : ordered;
+  return count > most ? ordered.slice(count - most, count) : ordered;
+}
+
+void RotatingKVCache::put_in_order() {
+  keys_ = in_order(keys_, window_);
+  values_ = in_order(values_, window_);
+  next_ = keys_.room();
 }
 
 void RotatingKVCache::append_in_order(const array& keys, const array& values) {
-  if (keys_) {
+  const auto behind_kept = [&](const KeptTokens& kept, const array& fresh) {
     // The first new token sees window − 1 older ones.
-    const array key_parts[] = {in_order(keys_, window_ - 1), keys};
-    const array value_parts[] = {in_order(values_, window_ - 1), values};
-    keys_ = mx::concatenate(key_parts, time_axis);
-    values_ = mx::concatenate(value_parts, time_axis);
-  } else {
-    keys_ = keys;
-    values_ = values;
-  }
-  offset_ += keys.dim(time_axis);
-  next_ = keys_.dim(time_axis);
+    const KeptTokens older = kept.room() > 0 ? in_order(kept, window_ - 1) : kept;
+    if (older.room() == 0) return kept.like_this(fresh);
+    const KeptTokens parts[] = {older, kept.like_this(fresh)};
+    return KeptTokens::concatenate(parts, 2);
+  };
+  keys_ = behind_kept(keys_, keys);
+  values_ = behind_kept(values_, values);
+  offset_ += keys.dim(2);
+  next_ = keys_.room();
+}
+
+int RotatingKVCache::next_slot() const {
+  if (keys_.room() > window_) return window_ - 1;
+  return next_ == window_ ? 0 : next_;
 }
 
 void RotatingKVCache::write_in_ring(const array& keys, const array& values) {
-  const int room = keys_ ? keys_.dim(time_axis) : 0;
   // A prefill chunk left more than the window.
-  if (room > window_) return append_in_order(keys, values);
-  if (next_ == room && room < window_) {
-    const int wanted = std::min(rounded_up(room + 1), window_);
-    keys_ = with_room(keys_, keys, wanted);
-    values_ = with_room(values_, values, wanted);
-  }
-  if (next_ == window_) next_ = 0;
-  keys_ = mx::slice_update(keys_, keys, time_axis, next_);
-  values_ = mx::slice_update(values_, values, time_axis, next_);
+  if (keys_.room() > window_) return append_in_order(keys, values);
+  const int slot = next_slot();
+  const int room = std::max(keys_.room(), std::min(rounded_up(slot + 1), window_));
+  keys_.write(keys, slot, room);
+  values_.write(values, slot, room);
   offset_ += 1;
-  next_ += 1;
+  next_ = slot + 1;
+}
+
+Mask RotatingKVCache::mask_for_one() const {
+  const int count = kept_after_one();
+  if (!lag_ || offset_ + 1 - count >= lag_->most()) return {};
+  // Where the longest row has the tokens of each slot.
+  std::vector<int> positions;
+  const int slot = next_slot();
+  for (int i = 0; i < count; i++) positions.push_back(offset_ - slot + i - (i > slot ? count : 0));
+  const array keys = mx::expand_dims(row_indices(positions), 0);  // (1, keys)
+  return {.mode = "array", .allowed = not_before_the_row(keys, lags())};
 }
 
 Mask RotatingKVCache::make_mask(int length) const {
-  if (length == 1) return {};
+  if (length == 1) return mask_for_one();
   const int kept = std::min(offset_, window_ - 1);
-  if (kept + length <= window_) return {.mode = "causal", .allowed = {}};
-  const array queries = mx::expand_dims(mx::arange(kept, kept + length), 1);  // (L, 1)
-  const array keys = mx::expand_dims(mx::arange(0, kept + length), 0);        // (1, keys)
-  const array window = mx::from_data(std::span<const int32_t>(&window_, 1));
+  if (!lag_ && kept + length <= window_) return {.mode = "causal", .allowed = {}};
+  const int end = offset_ + length;
+  const array queries = column(offset_, end);                              // (L, 1)
+  const array keys = mx::expand_dims(mx::arange(offset_ - kept, end), 0);  // (1, keys)
   const array causal = mx::greater_equal(queries, keys);
-  return {.mode = "array", .allowed = mx::logical_and(causal, mx::less(queries, keys + window))};
-}
-
-CacheBytes StateCache::bytes() const {
-  CacheBytes bytes;
-  for (const array& slot : slots_) bytes.fixed += slot ? slot.nbytes() : 0;
-  return bytes;
+  const array near = mx::logical_and(causal, mx::less(queries, keys + integer(window_)));
+  return {
+      .mode = "array",
+      .allowed = lag_ ? mx::logical_and(near, not_before_the_row(keys, lags())) : near};
 }
 
 CacheBytes ChunkedKVCache::bytes() const {
@@ -134,39 +212,44 @@ CacheBytes ChunkedKVCache::bytes() const {
   return bytes;
 }
 
+int ChunkedKVCache::next_start() const {
+  if (!lag_) return offset_ / chunk_ * chunk_;
+  int first = offset_;
+  for (const int lag : lag_->rows) {
+    first = std::min(first, (offset_ - lag) / chunk_ * chunk_ + lag);
+  }
+  return first;
+}
+
 void ChunkedKVCache::append(const array& keys, const array& values) {
-  if (next_start() > start_) {
-    const int dropped = next_start() - start_;
-    keys_ = dropped < kept() ? mx::slice(keys_, time_axis, dropped, kept()) : array();
-    values_ = dropped < kept() ? mx::slice(values_, time_axis, dropped, kept()) : array();
-    start_ = next_start();
+  if (const int start = next_start(); start > start_) {
+    const int dropped = start - start_;
+    const auto rest = [&](const KeptTokens& all) { return all.slice(dropped, kept()); };
+    if (dropped < kept()) {
+      std::tie(keys_, values_) = std::pair(rest(keys_), rest(values_));
+    } else {
+      keys_.clear();
+      values_.clear();
+    }
+    start_ = start;
   }
   write(keys, values);
 }
 
 Mask ChunkedKVCache::make_mask(int length) const {
-  if (length == 1) return {};
   const int end = offset_ + length;
-  if (end <= next_start() + chunk_) return {.mode = "causal", .allowed = {}};
-  const array queries = mx::expand_dims(mx::arange(offset_, end), 1);    // (L, 1)
-  const array keys = mx::expand_dims(mx::arange(next_start(), end), 0);  // (1, keys)
-  const array chunk = mx::from_data(std::span<const int32_t>(&chunk_, 1));
-  const array same = mx::equal(mx::floor_divide(queries, chunk), mx::floor_divide(keys, chunk));
-  return {.mode = "array", .allowed = mx::logical_and(mx::greater_equal(queries, keys), same)};
-}
-
-Masks::Masks(const Cache& cache, const array& tokens) : batch_(tokens.dim(0)) {
-  std::vector<const AttentionCache*> made_for;
-  for (size_t layer = 0; layer < cache.size(); layer++) {
-    const auto* attention = dynamic_cast<const AttentionCache*>(&cache[layer]);
-    const auto alike = std::ranges::find_if(made_for, [&](const AttentionCache* other) {
-      return attention && typeid(*other) == typeid(*attention) &&
-             other->window() == attention->window();
-    });
-    by_layer_.push_back(static_cast<size_t>(alike - made_for.begin()));
-    if (!attention || alike != made_for.end()) continue;
-    made_for.push_back(attention);
-    masks_.push_back(attention->make_mask(tokens.dim(1)));
-    masks_.back().batch = batch_;
-  }
+  const int start = std::max(start_, next_start());
+  if (!lag_ && length == 1) return {};
+  if (!lag_ && end <= start + chunk_) return {.mode = "causal", .allowed = {}};
+  const array queries = column(offset_, end);                     // (L, 1)
+  const array keys = mx::expand_dims(mx::arange(start, end), 0);  // (1, keys)
+  const auto chunk_of = [&](const array& positions) {
+    return mx::floor_divide(positions - lags(), integer(chunk_));
+  };
+  const array same = mx::equal(chunk_of(queries), chunk_of(keys));
+  const array causal = mx::logical_and(mx::greater_equal(queries, keys), same);
+  // Before a row its chunks would count backwards to 0.
+  return {
+      .mode = "array",
+      .allowed = lag_ ? mx::logical_and(causal, not_before_the_row(keys, lags())) : causal};
 }

@@ -1,58 +1,35 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <utility>
 #include <vector>
 
-#include "mlx/ops.h"
+#include "nn/kept_tokens.h"
+#include "nn/layer_cache.h"
+#include "nn/mask.h"
+#include "nn/positions.h"
 
-/// Which keys each query may look at.
-struct Mask {
-  int batch = 1;          // rows of the batch
-  const char* mode = "";  // "" = all keys, "causal", or "array"
-  mx::array allowed;      // (L, keys) booleans when mode is "array"
-};
-
-/// What the memory of one layer takes, as far as the shapes of one token tell it.
-struct CacheBytes {
-  size_t fixed = 0;      // however many tokens there are
-  size_t per_token = 0;  // of those that are kept
-  int most_tokens = 0;   // that are kept while decoding; 0 is all
-};
-
-/// What one layer remembers of the tokens so far.
-class LayerCache {
- public:
-  virtual ~LayerCache() = default;
-
-  /// What it takes in memory; known once a token was appended.
-  virtual CacheBytes bytes() const = 0;
-
-  /// The arrays that hold the state, to evaluate after a prefill chunk.
-  virtual void append_state(std::vector<mx::array>& state) const = 0;
-};
-
-/// The keys and values of one attention layer, and with them the position of the next token.
-/// Offsets are host integers: a lazy offset would grow the graph with every step.
+/// The keys and values of one attention layer, and with them the positions of the next tokens. In a
+/// batch all rows end at the same place; what shorter ones lack at the start is masked.
 class AttentionCache : public LayerCache {
  public:
   /// Room grows by this many tokens, so that decoding seldom moves the cache.
   static constexpr int growth = 256;
 
   CacheBytes bytes() const override;
+  void append_arrays(std::vector<mx::array>& arrays) const override;
+  void join(std::span<const Part> parts) override;
+  void keep_rows(const std::vector<int>& rows) override;
 
-  /// Position of the next token.
-  int offset() const { return offset_; }
+  /// Positions of the next tokens.
+  Positions offset() const { return Positions(offset_, lag_); }
 
-  /// Appends keys (B, heads, L, D) and values (B, heads, L, V); returns those that the new tokens
-  /// attend to.
-  std::pair<mx::array, mx::array> update_and_fetch(const mx::array& keys, const mx::array& values) {
-    append(keys, values);
-    return keys_and_values();
-  }
+  /// Appends keys (B, heads, L, D) and values (B, heads, L, V).
   virtual void append(const mx::array& keys, const mx::array& values) = 0;
-  /// What the last appended tokens attend to, for layers that share the cache of another one.
-  std::pair<mx::array, mx::array> keys_and_values() const;
+  /// What the last appended tokens attend to.
+  KeptTokens keys() const { return keys_.first(kept()); }
+  KeptTokens values() const { return values_.first(kept()); }
 
   /// The mask for `length` tokens that are about to be appended.
   virtual Mask make_mask(int length) const = 0;
@@ -60,19 +37,26 @@ class AttentionCache : public LayerCache {
   /// How many tokens a query looks back on, itself included; 0 is all.
   virtual int window() const { return 0; }
 
-  void append_state(std::vector<mx::array>& state) const override {
-    if (keys_) state.insert(state.end(), {keys_, values_});
-  }
+  /// Packs keys and values, now and from now on.
+  void quantize(const KVQuantization& quantization);
 
  protected:
   /// How many tokens the arrays hold; what follows is room.
   virtual int kept() const = 0;
   /// Adds tokens behind the kept ones, with more room where it is needed.
   void write(const mx::array& keys, const mx::array& values);
+  /// Brings what is kept, which is something, into the order of time, without what no next token
+  /// looks at.
+  virtual void put_in_order() {}
+  /// Notes that the arrays hold as many tokens, in the order of time, and no more room.
+  virtual void set_kept(int) {}
+  /// The lags of the rows, (B, 1, 1, 1), or 0 where they are alike.
+  mx::array lags() const;
 
-  mx::array keys_;    // (B, heads, room, D)
-  mx::array values_;  // (B, heads, room, V)
-  int offset_ = 0;
+  KeptTokens keys_;
+  KeptTokens values_;
+  int offset_ = 0;  // of the longest row
+  std::shared_ptr<const Lag> lag_;
 };
 
 /// Keeps everything.
@@ -80,9 +64,12 @@ class KVCache : public AttentionCache {
  public:
   void append(const mx::array& keys, const mx::array& values) override;
   Mask make_mask(int length) const override;
+  std::unique_ptr<LayerCache> clone() const override { return std::make_unique<KVCache>(*this); }
 
- private:
+ protected:
   int kept() const override { return offset_; }
+  /// The keys that `length` more tokens may look at: (L, keys) or (B, 1, L, keys)
+  mx::array allowed(int length) const;
 };
 
 /// Keeps the last `window` tokens: a ring while decoding, in order of time while prefilling.
@@ -93,13 +80,22 @@ class RotatingKVCache : public AttentionCache {
   void append(const mx::array& keys, const mx::array& values) override;
   Mask make_mask(int length) const override;
   int window() const override { return window_; }
+  std::unique_ptr<LayerCache> clone() const override {
+    return std::make_unique<RotatingKVCache>(*this);
+  }
 
  private:
   int kept() const override;
+  void put_in_order() override;
+  void set_kept(int tokens) override { next_ = tokens; }
   void append_in_order(const mx::array& keys, const mx::array& values);
   void write_in_ring(const mx::array& keys, const mx::array& values);
+  /// The slot that the next single token is written to, and how many are kept then.
+  int next_slot() const;
+  int kept_after_one() const { return std::min(offset_ + 1, window_); }
+  Mask mask_for_one() const;
   /// The kept part of a ring, oldest first, at most `most` tokens.
-  mx::array in_order(const mx::array& ring, int most) const;
+  KeptTokens in_order(const KeptTokens& ring, int most) const;
 
   int window_;
   int next_ = 0;  // slot of the next token; every slot before it is in order of time
@@ -115,67 +111,16 @@ class ChunkedKVCache : public AttentionCache {
   void append(const mx::array& keys, const mx::array& values) override;
   Mask make_mask(int length) const override;
   int window() const override { return chunk_; }
+  std::unique_ptr<LayerCache> clone() const override {
+    return std::make_unique<ChunkedKVCache>(*this);
+  }
 
  private:
   int kept() const override { return offset_ - start_; }
-  /// Where the chunk of the next token starts.
-  int next_start() const { return offset_ / chunk_ * chunk_; }
+  void set_kept(int tokens) override { start_ = offset_ - tokens; }
+  /// Where the chunk of the next token starts, of all rows the first.
+  int next_start() const;
 
   int chunk_;
   int start_ = 0;  // position of the first kept token
-};
-
-/// The state of a convolution or a recurrent layer: one array per slot, empty before the first
-/// token. It cannot be cut back to an earlier token.
-class StateCache : public LayerCache {
- public:
-  explicit StateCache(size_t slots) : slots_(slots) {}
-
-  mx::array& operator[](size_t slot) { return slots_[slot]; }
-
-  CacheBytes bytes() const override;
-
-  void append_state(std::vector<mx::array>& state) const override {
-    for (const mx::array& slot : slots_) {
-      if (slot) state.push_back(slot);
-    }
-  }
-
- private:
-  std::vector<mx::array> slots_;
-};
-
-/// What all layers remember: one timeline of tokens. A model makes it and knows which kind each of
-/// its layers has.
-class Cache {
- public:
-  template <typename Kind, typename... Arguments>
-  void add(Arguments... arguments) {
-    layers_.push_back(std::make_unique<Kind>(arguments...));
-  }
-
-  size_t size() const { return layers_.size(); }
-  const LayerCache& operator[](size_t layer) const { return *layers_[layer]; }
-  AttentionCache& attention(size_t layer) { return static_cast<AttentionCache&>(*layers_[layer]); }
-  StateCache& state(size_t layer) { return static_cast<StateCache&>(*layers_[layer]); }
-
- private:
-  std::vector<std::unique_ptr<LayerCache>> layers_;
-};
-
-/// The masks of one forward pass by layer; layers that look back alike share one.
-class Masks {
- public:
-  /// For tokens (B, L) that are about to be appended.
-  Masks(const Cache& cache, const mx::array& tokens);
-
-  /// Rows of the batch.
-  int batch() const { return batch_; }
-  /// The mask of an attention layer.
-  const Mask& operator[](size_t layer) const { return masks_[by_layer_[layer]]; }
-
- private:
-  int batch_;
-  std::vector<Mask> masks_;
-  std::vector<size_t> by_layer_;  // place in `masks_`
 };

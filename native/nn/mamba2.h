@@ -4,7 +4,7 @@
 
 #include "mlx/ops.h"
 #include "nn/conv.h"
-#include "nn/kv_cache.h"
+#include "nn/layer_cache.h"
 #include "nn/linear.h"
 #include "nn/ssm.h"
 

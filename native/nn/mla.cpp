@@ -89,11 +89,8 @@ array LatentQueries::operator()(const array& x) const {
 }
 
 Mask LatentCache::make_mask(int length) const {
-  if (length == 1) return {};
-  const int end = offset() + length;
-  const array queries = mx::expand_dims(mx::arange(offset(), end), 1);  // (L, 1)
-  const array keys = mx::expand_dims(mx::arange(0, end), 0);            // (1, keys)
-  return {.mode = "array", .allowed = mx::greater_equal(queries, keys)};
+  if (length == 1 && !lag_) return {};
+  return {.mode = "array", .allowed = allowed(length)};
 }
 
 LatentAttention::LatentAttention(
@@ -107,8 +104,9 @@ LatentAttention::LatentAttention(
           dims.num_attention_heads) {}
 
 array LatentAttention::operator()(
-    const array& q_nope, const array& q_pe, const array& kv_latent, const array& k_pe,
-    const Mask& mask) const {
+    const array& q_nope, const array& q_pe, const AttentionCache& cache, const Mask& mask) const {
+  const array kv_latent = cache.keys().dense();
+  const array k_pe = cache.values().dense();
   if (q_nope.dim(2) > 1) {
     const array keys = embed_q_.transposed(kv_latent);  // (B, heads, keys, nope)
     const array values = unembed_out_(kv_latent);       // (B, heads, keys, v)

@@ -61,19 +61,23 @@ class LatentQueries {
 /// Keeps latents in the place of keys, and rotated keys in the place of values.
 class LatentCache : public KVCache {
  public:
-  /// Always as an array, for the scores that it is applied to become a mask themselves.
+  /// Never by name, for the scores that it is applied to become a mask themselves.
   Mask make_mask(int length) const override;
+  std::unique_ptr<LayerCache> clone() const override {
+    return std::make_unique<LatentCache>(*this);
+  }
 };
 
 class LatentAttention {
  public:
   LatentAttention(Weights& weights, const std::string& path, const LatentDims& dims, float scale);
 
-  /// Queries q_nope (B, heads, L, nope) and q_pe (B, heads, L, rope) over latents
-  /// (B, 1, keys, rank) and rotated keys k_pe (B, 1, keys, rope) → (B, heads, L, v_head_dim)
+  /// Queries q_nope (B, heads, L, nope) and q_pe (B, heads, L, rope) over the latents
+  /// (B, 1, keys, rank) and rotated keys k_pe (B, 1, keys, rope) of a `LatentCache` →
+  /// (B, heads, L, v_head_dim)
   mx::array operator()(
-      const mx::array& q_nope, const mx::array& q_pe, const mx::array& kv_latent,
-      const mx::array& k_pe, const Mask& mask) const;
+      const mx::array& q_nope, const mx::array& q_pe, const AttentionCache& cache,
+      const Mask& mask) const;
 
  private:
   mx::array attend(

@@ -30,7 +30,7 @@ RoPE::RoPE(RopeScaling scaling, bool traditional)
 bool RoPE::is_left_to_mlx() const { return mx::on_gpu() || traditional_ || !inverse_freqs_; }
 
 std::pair<mx::array, mx::array> RoPE::operator()(
-    const mx::array& queries, const mx::array& keys, int offset) const {
+    const mx::array& queries, const mx::array& keys, const Positions& offset) const {
   if (is_left_to_mlx()) return {(*this)(queries, offset), (*this)(keys, offset)};
   const int heads = queries.dim(1);
   const mx::array both[] = {queries, keys};
@@ -38,16 +38,35 @@ std::pair<mx::array, mx::array> RoPE::operator()(
   return {mx::slice(turned, 1, 0, heads), mx::slice(turned, 1, heads, turned.dim(1))};
 }
 
-mx::array RoPE::operator()(const mx::array& x, int offset) const {
-  if (!is_left_to_mlx()) return turn(x, offset);
-  const std::optional<float> base =
-      scaling_.freqs ? std::nullopt : std::optional(scaling_.base_for(offset + x.dim(2)));
-  return mx::rope(
-      scale_first(x, scaling_.dims, scaling_.mscale), scaling_.dims, traditional_, base,
-      scaling_.scale, offset, scaling_.freqs);
+mx::array RoPE::operator()(const mx::array& x, const Positions& offset) const {
+  return is_left_to_mlx() ? turn_by_mlx(x, offset) : turn(x, offset);
 }
 
-mx::array RoPE::turn(const mx::array& unscaled, int offset) const {
+mx::array RoPE::turn_by_mlx(const mx::array& x, const Positions& offset) const {
+  const Lag* lag = offset.lag();
+  const mx::array scaled = scale_first(x, scaling_.dims, scaling_.mscale);
+  const auto rope = [&](const mx::array& rows, const auto& from, int end) {
+    const std::optional<float> base =
+        scaling_.freqs ? std::nullopt : std::optional(scaling_.base_for(end));
+    return mx::rope(rows, scaling_.dims, traditional_, base, scaling_.scale, from, scaling_.freqs);
+  };
+  const int end = offset.longest() + x.dim(2);
+  if (!lag) return rope(scaled, offset.longest(), end);
+  if (scaling_.dynamic_from == 0) {
+    const mx::array first = mx::reshape(offset.range(1, mx::int32), {x.dim(0)});
+    return rope(scaled, first, end);
+  }
+  // The base depends on the length of a row.
+  std::vector<mx::array> rows;
+  for (int row = 0; row < x.dim(0); row++) {
+    const int behind = lag->rows[static_cast<size_t>(row)];
+    const mx::array one = mx::slice(scaled, 0, row, row + 1);
+    rows.push_back(rope(one, offset.longest() - behind, end - behind));
+  }
+  return mx::concatenate(rows, 0);
+}
+
+mx::array RoPE::turn(const mx::array& unscaled, const Positions& offset) const {
   const int dims = scaling_.dims;
   const mx::array x = scale_first(unscaled, dims, scaling_.mscale);
   const int width = x.dim(-1);
@@ -57,22 +76,26 @@ mx::array RoPE::turn(const mx::array& unscaled, int offset) const {
   return x * by.cosines + mx::concatenate(parts, -1) * by.sines;
 }
 
-const RoPE::Rotation& RoPE::rotation(int offset, int length, int width, mx::Dtype dtype) const {
+const RoPE::Rotation& RoPE::rotation(
+    const Positions& offset, int length, int width, mx::Dtype dtype) const {
   Rotation& last = *rotation_;
-  if (last.offset == offset && last.length == length && last.width == width &&
-      last.dtype == dtype) {
+  if (last.length == length && last.width == width && last.dtype == dtype &&
+      last.offset == offset) {
     return last;
   }
-  const mx::array positions = mx::arange(offset, offset + length, 1, mx::float32);  // (L)
+  const mx::array positions = offset.range(length, mx::float32);  // (…, L)
   const mx::array theta =
-      mx::expand_dims(positions * scaling_.scale, 1) * inverse_freqs_;  // (L, dims / 2)
+      mx::expand_dims(positions * scaling_.scale, -1) * inverse_freqs_;  // (…, L, dims / 2)
   const mx::array cosine = mx::astype(mx::cos(theta), dtype);
   const mx::array sine = mx::astype(mx::sin(theta), dtype);
   std::vector<mx::array> cosines = {cosine, cosine};
   std::vector<mx::array> sines = {-sine, sine};
   if (const int rest = width - scaling_.dims; rest > 0) {
-    cosines.push_back(mx::ones({length, rest}, dtype));
-    sines.push_back(mx::zeros({length, rest}, dtype));
+    const mx::array still = mx::zeros({length, rest}, dtype);
+    const mx::array beside =
+        offset.lag() ? mx::broadcast_to(still, {cosine.dim(0), 1, length, rest}) : still;
+    cosines.push_back(beside + 1.0f);
+    sines.push_back(beside);
   }
   last = {offset, length, width, dtype, mx::concatenate(cosines, -1), mx::concatenate(sines, -1)};
   return last;

@@ -6,6 +6,7 @@
 
 #include "config.h"
 #include "mlx/ops.h"
+#include "nn/positions.h"
 #include "nn/rope_scaling.h"
 
 /// Rotary position embedding of the first `dims` numbers of the last axis of (B, heads, L, D).
@@ -20,16 +21,17 @@ class RoPE {
       : RoPE(RopeScaling(dims, base, scaling, max_position_embeddings), traditional) {}
   RoPE(RopeScaling scaling, bool traditional);
 
-  /// Turns queries and keys, whose first token stands at `offset`.
+  /// Turns queries and keys, whose first tokens stand at `offset`.
   std::pair<mx::array, mx::array> operator()(
-      const mx::array& queries, const mx::array& keys, int offset) const;
+      const mx::array& queries, const mx::array& keys, const Positions& offset) const;
   /// Turns one of them, or both where their heads lie in one array.
-  mx::array operator()(const mx::array& x, int offset) const;
+  mx::array operator()(const mx::array& x, const Positions& offset) const;
 
  private:
-  /// Cosines and signed sines of the tokens from `offset` on, (L, D) each.
+  /// Cosines and signed sines of the tokens from `offset` on, (L, D) each, or (B, 1, L, D) where
+  /// rows differ.
   struct Rotation {
-    int offset = 0;
+    Positions offset = Positions(0);
     int length = 0;  // 0 before the first use
     int width = 0;   // D
     mx::Dtype dtype = mx::float32;
@@ -38,8 +40,9 @@ class RoPE {
   };
 
   bool is_left_to_mlx() const;
-  mx::array turn(const mx::array& x, int offset) const;
-  const Rotation& rotation(int offset, int length, int width, mx::Dtype dtype) const;
+  mx::array turn(const mx::array& x, const Positions& offset) const;
+  mx::array turn_by_mlx(const mx::array& x, const Positions& offset) const;
+  const Rotation& rotation(const Positions& offset, int length, int width, mx::Dtype dtype) const;
 
   RopeScaling scaling_;
   bool traditional_;

@@ -16,6 +16,9 @@ export interface GenerationJob {
   signal: AbortSignal;
 }
 
+/** So many tokens may wait for their reader before the engine pauses the reply. */
+const MOST_WAITING_TOKENS = 512;
+
 /** A piece of the reply. */
 export type TextEvent = Extract<StreamEvent, { type: "text" }>;
 
@@ -48,9 +51,12 @@ export async function* generateText(
   };
   signal.addEventListener("abort", abort);
   let firstTokenAt: number | undefined;
+  let waitingTokens = 0;
   const running = session.generate(tokens, sampling, (batch) => {
     firstTokenAt ??= performance.now();
     queue.push(batch);
+    waitingTokens += batch.tokens.length;
+    if (waitingTokens >= MOST_WAITING_TOKENS) session.pause();
   });
   running
     .then(
@@ -62,6 +68,8 @@ export async function* generateText(
   try {
     const reply = new ReplyText(model, stops, sampling.logprobs === true);
     for (let batches = await queue.take(); batches; batches = await queue.take()) {
+      if (waitingTokens >= MOST_WAITING_TOKENS) session.resume();
+      waitingTokens = 0;
       const text = batches.map((batch) => reply.add(batch)).join("");
       if (reply.stopped) session.cancel();
       if (text !== "") yield { type: "text", text };

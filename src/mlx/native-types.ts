@@ -148,6 +148,9 @@ export interface NativeSession {
   logits(tokens: Uint32Array): Promise<Float32Array>;
   /** Ends the running `generate` at its next step; its promise resolves as "cancelled". */
   cancel(): void;
+  /** Holds the running `generate` after its next tokens, so that others go on without it. */
+  pause(): void;
+  resume(): void;
   /** Cancels and frees the timeline. */
   close(): void;
 }
@@ -181,6 +184,14 @@ export interface NativeSampling {
   topLogprobs?: number;
   /** Prompt tokens evaluated at a time. */
   prefillStepSize?: number;
+  /** Replies of higher priority begin before others; 0 unless told. */
+  priority?: number;
+  /** Bits in which keys and values are kept, as they come unless told. */
+  kvBits?: number;
+  /** Numbers that share a scale; 64 unless told. */
+  kvGroupSize?: number;
+  /** Tokens from which on keys and values are quantized; 0 unless told. */
+  quantizedKvStart?: number;
 }
 
 /** Tokens in the order generated; `top…` hold `tokens.length × topLogprobs` values, most probable first. */
@@ -216,4 +227,5 @@ export type NativeErrorCode =
   | "invalid_argument"
   | "closed"
   | "cancelled"
+  | "unsupported_kv_quantization"
   | "mlx_error";

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "generate/reply.h"
+
+/// Replies that decode together: one forward pass appends a token to each. The graph of a token is
+/// queued before the token before it is read, so that the device never waits for the host.
+class Batch {
+ public:
+  using Replies = std::vector<std::shared_ptr<Reply>>;
+
+  Batch(std::shared_ptr<const Model> model, std::optional<KVQuantization> quantization)
+      : model_(std::move(model)), quantization_(quantization) {}
+
+  /// How the caches of its rows are packed.
+  const std::optional<KVQuantization>& quantization() const { return quantization_; }
+  size_t size() const { return rows_.size(); }
+  Replies replies() const;
+
+  /// Takes prefilled replies in, between two steps.
+  void join(const Replies& replies);
+  /// Takes a token further. Those that have ended are told so and leave; those that are paused, or
+  /// whose cache wants to be packed otherwise, leave and are given back. An error ends all.
+  Replies step();
+
+ private:
+  struct Row {
+    std::shared_ptr<Reply> reply;
+    std::optional<Sample> unread;  // the choice of the token to append
+  };
+
+  Replies step_or_throw();
+  void keep_rows(const std::vector<int>& places);
+  void forward();
+  std::vector<Sample> choose(const mx::array& logits);
+  void deliver(const std::vector<Row>& rows, const mx::array& tokens);
+
+  const std::shared_ptr<const Model> model_;
+  const std::optional<KVQuantization> quantization_;
+  std::vector<Row> rows_;
+  Cache cache_;
+  mx::array tokens_;  // (B) uint32, what each row appends next
+  int steps_ = 0;
+};

@@ -1,0 +1,9 @@
+#pragma once
+
+#include <vector>
+
+#include "models/model.h"
+
+/// Logits (L · vocab) of all tokens, appended to the cache.
+std::vector<float> all_logits(
+    const Model& model, Cache& cache, const std::vector<uint32_t>& tokens);

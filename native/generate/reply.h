@@ -1,0 +1,120 @@
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "engine_error.h"
+#include "generate/sampler.h"
+#include "models/model.h"
+
+/// A token that was delivered; the log-probabilities only if asked for.
+struct TokenEvent {
+  uint32_t token;
+  float logprob;
+  std::vector<std::pair<uint32_t, float>> top_logprobs;  // most probable first
+};
+
+struct GenerationOptions {
+  int max_tokens = 1;
+  std::vector<uint32_t> stop_tokens;
+  int prefill_step_size = 2048;
+  int priority = 0;                               // higher comes sooner
+  std::optional<KVQuantization> kv_quantization;  // of the cache, once it holds
+  int quantized_kv_start = 0;                     // so many tokens
+  SamplingOptions sampling;
+};
+
+struct GenerationStats {
+  const char* finish_reason = "length";  // or "stop", "cancelled"
+  int prompt_tokens = 0;
+  int completion_tokens = 0;  // the stop token included
+  double prompt_ms = 0;       // start to first token
+  double decode_ms = 0;       // first token to last
+  double graph_ms = 0;        // host time of building graphs in decode, a share of the batch's
+};
+
+/// What any thread may ask of a reply; heeded before its next step.
+struct ReplyControl {
+  std::atomic<bool> cancelled = false;
+  std::atomic<bool> paused = false;  // its reader is too slow
+};
+
+/// Who hears of a reply, on the inference thread; its last word is one of the last two.
+struct ReplyListener {
+  std::function<void(TokenEvent)> on_token;
+  std::function<void(const GenerationStats&)> on_end;
+  std::function<void(const EngineError&)> on_error;
+};
+
+/// Where a reply stands.
+struct Timeline {
+  Cache cache;
+  mx::array token;               // (1) uint32, what to append next; may still be computing
+  std::optional<Sample> unread;  // the choice of that token, unless the prompt ends with it
+};
+
+/// One reply in the making: a prompt that is read in chunks, then a token at a time, as a row of a
+/// batch.
+class Reply {
+ public:
+  /// `cache` may hold tokens before the prompt.
+  Reply(
+      const Model& model, Cache cache, std::vector<uint32_t> prompt, GenerationOptions options,
+      std::shared_ptr<const ReplyControl> control, ReplyListener listener);
+
+  const GenerationOptions& options() const { return options_; }
+  bool is_cancelled() const { return control_->cancelled; }
+  bool is_paused() const { return control_->paused; }
+
+  /// Notes that its turn has come.
+  void start();
+  /// Whether the cache holds all of the prompt but its last token, whose logits are wanted.
+  bool is_prefilled() const { return cached_ + 1 >= prompt_.size(); }
+  /// Reads a chunk of the prompt.
+  void prefill_chunk(const Model& model);
+
+  /// How the cache is to be packed at its present length.
+  std::optional<KVQuantization> wanted_quantization() const;
+  /// Counts the token that the batch has appended.
+  void count_appended() { cached_ += 1; }
+  void pack_cache();
+  /// Hands out the timeline, and takes it back.
+  Timeline take_timeline() { return std::exchange(timeline_, {}); }
+  void put_timeline(Timeline timeline) { timeline_ = std::move(timeline); }
+
+  /// Chooses from logits (1, vocab) the token behind `previous`, which is empty at the first one.
+  Sample sample(const mx::array& logits, const mx::array& previous);
+  /// Whether the choice is the highest logit and nothing else is asked for.
+  bool is_plainly_greedy() const { return sampler_.is_plainly_greedy(); }
+  /// Whether the token to be delivered next is the last that was asked for.
+  bool is_at_last() const { return stats_.completion_tokens + 1 == options_.max_tokens; }
+  /// Delivers a token; false if it is a stop token, which is not delivered.
+  bool deliver(uint32_t token, const Sample& sample);
+  void add_graph_ms(double milliseconds) { stats_.graph_ms += milliseconds; }
+
+  /// The last word; only the first one is heard.
+  bool has_ended() const { return has_ended_; }
+  void end(const char* finish_reason);
+  void fail(const EngineError& error);
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  Timeline timeline_;
+  const std::vector<uint32_t> prompt_;
+  const GenerationOptions options_;
+  const std::shared_ptr<const ReplyControl> control_;
+  const ReplyListener listener_;
+
+  size_t cached_ = 0;  // tokens
+  Sampler sampler_;
+  GenerationStats stats_;
+  Clock::time_point started_;
+  Clock::time_point first_token_;
+  bool has_ended_ = false;
+};

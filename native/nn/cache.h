@@ -1,0 +1,42 @@
+#pragma once
+
+#include <memory>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "nn/kv_cache.h"
+#include "nn/layer_cache.h"
+
+/// What all layers remember of one text, or of several that grow together: the rows of a batch. A
+/// model makes it and knows which kind each of its layers has.
+class Cache {
+ public:
+  template <typename Kind, typename... Arguments>
+  void add(Arguments... arguments) {
+    layers_.push_back(std::make_unique<Kind>(arguments...));
+  }
+
+  size_t size() const { return layers_.size(); }
+  const LayerCache& operator[](size_t layer) const { return *layers_[layer]; }
+  AttentionCache& attention(size_t layer) { return static_cast<AttentionCache&>(*layers_[layer]); }
+  StateCache& state(size_t layer) { return static_cast<StateCache&>(*layers_[layer]); }
+
+  int rows() const { return rows_; }
+  /// Puts the rows of others, caches of the same model, behind its own; they end up empty.
+  void join(std::span<Cache* const> others);
+  /// Leaves out all rows but these.
+  void keep_rows(const std::vector<int>& rows);
+  /// A copy of these rows.
+  Cache copy_rows(const std::vector<int>& rows) const;
+
+  /// Packs the keys and values of all attention layers.
+  void quantize(const KVQuantization& quantization);
+
+  /// The arrays of all layers, to evaluate after a prefill chunk.
+  std::vector<mx::array> arrays() const;
+
+ private:
+  std::vector<std::unique_ptr<LayerCache>> layers_;
+  int rows_ = 1;
+};
