@@ -2,6 +2,7 @@
 
     {"folder": …, "prompt": [ids], "tokens": n}                   times generate_step, as mlx-lm itself does
     {"folder": …, "prompt": [ids], "tokens": n, "graph": true}    times only the building of each token's graph
+    {"folder": …, "prompts": [[ids], …], "tokens": n}             times BatchGenerator with all of them at once
 """
 
 import json
@@ -11,7 +12,7 @@ from pathlib import Path
 from time import perf_counter
 
 import mlx.core as mx
-from mlx_lm.generate import generate_step, generation_stream
+from mlx_lm.generate import BatchGenerator, generate_step, generation_stream
 from mlx_lm.models.cache import make_prompt_cache
 from mlx_lm.sample_utils import make_sampler
 from mlx_lm.utils import load_model
@@ -62,8 +63,28 @@ def build_graphs(model, prompt, count):
     return {"graphMs": building * 1e3}
 
 
+def generate_together(model, prompts, count):
+    """The times at which each reply got its tokens, from the moment when all prompts were there."""
+    ids = [[] for _ in prompts]
+    times = [[] for _ in prompts]
+    generator = BatchGenerator(model, max_tokens=count)
+    start = perf_counter()
+    place = {uid: row for row, uid in enumerate(generator.insert(prompts))}
+    while any(len(row) < count for row in ids):
+        for response in generator.next_generated():
+            row = place[response.uid]
+            ids[row].append(response.token)
+            times[row].append((perf_counter() - start) * 1e3)
+    generator.close()
+    return {"times": times, "ids": ids}
+
+
 for line in sys.stdin:
     request = json.loads(line)
-    measure = build_graphs if request.get("graph") else generate
-    result = measure(model_of(request["folder"]), request["prompt"], request["tokens"])
+    model = model_of(request["folder"])
+    if "prompts" in request:
+        result = generate_together(model, request["prompts"], request["tokens"])
+    else:
+        measure = build_graphs if request.get("graph") else generate
+        result = measure(model, request["prompt"], request["tokens"])
     print(json.dumps(result), flush=True)

@@ -1,5 +1,6 @@
 // npm run bench: how this package compares with mlx-lm on this machine, in one run.
-//   --only decode,graph   measures only these: decode, prefill, graph, start, load, event-loop
+//   --only decode,graph   measures only these: decode, prefill, graph, batch, start, load,
+//                         event-loop
 //   --pairs 7             measurements of each side
 //   --python FILE         a Python with mlx-lm; else LLM_CLIENT_ORACLE_PYTHON, else one of its own
 //   --json                prints the figures as JSON
@@ -7,13 +8,14 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { root } from "../scripts/native/tools.mjs";
+import { measureBatch } from "./batch.mjs";
 import { measureEventLoop } from "./event-loop.mjs";
 import { measureLoad } from "./load.mjs";
 import { benchModels, findPython, startReference } from "./python.mjs";
 import { measureSpeed } from "./speed.mjs";
 import { measureStart } from "./start.mjs";
 
-const known = ["decode", "prefill", "graph", "start", "load", "event-loop"];
+const known = ["decode", "prefill", "graph", "batch", "start", "load", "event-loop"];
 const speedParts = ["decode", "prefill", "graph"];
 
 const { values: options } = parseArgs({
@@ -54,6 +56,15 @@ async function bench() {
     const reference = startReference(python);
     try {
       tables.push(...(await measureSpeed({ addon, reference, checkpoints, pairs, parts: speed })));
+    } finally {
+      reference.close();
+    }
+  }
+  if (parts.includes("batch")) {
+    const folders = [models["llama-4x64"], models["llama-6x128"], models["qwen3_5-8x128"]];
+    const reference = startReference(python);
+    try {
+      tables.push(...(await measureBatch({ addon, reference, folders, pairs })));
     } finally {
       reference.close();
     }

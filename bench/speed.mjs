@@ -5,22 +5,25 @@ import { say } from "../scripts/native/tools.mjs";
 import { alternate, compared } from "./pairs.mjs";
 
 const ratio = (ours, theirs) => ours / theirs;
-const promptOf = (length) => Array.from({ length }, (_, index) => (index * 7) % 1000);
+export const promptOf = (length) => Array.from({ length }, (_, index) => (index * 7) % 1000);
 
-/** Loads a checkpoint into the addon; the function returned generates from it greedily. */
-async function loadOurs(addon, folder) {
+/** Loads a checkpoint into the addon. */
+export async function loadOurs(addon, folder) {
   const config = JSON.parse(readFileSync(join(folder, "config.json"), "utf8"));
-  const model = await addon.load(config, [join(folder, "model.safetensors")]).model;
-  return async ({ prompt, tokens }) => {
-    const session = model.session();
-    const ids = [];
-    const sampling = { maxTokens: tokens, stopTokens: [], temperature: 0 };
-    const stats = await session.generate(Uint32Array.from(prompt), sampling, (batch) =>
-      ids.push(...batch.tokens),
-    );
-    session.close();
-    return { ...stats, ids };
-  };
+  return addon.load(config, [join(folder, "model.safetensors")]).model;
+}
+
+/** Generates greedily; `onTokens` hears of tokens as they come. */
+export async function generate(model, prompt, tokens, onTokens = () => {}) {
+  const session = model.session();
+  const ids = [];
+  const sampling = { maxTokens: tokens, stopTokens: [], temperature: 0 };
+  const stats = await session.generate(Uint32Array.from(prompt), sampling, (batch) => {
+    ids.push(...batch.tokens);
+    onTokens(batch.tokens.length);
+  });
+  session.close();
+  return { ...stats, ids };
 }
 
 /**
@@ -35,7 +38,8 @@ export async function measureSpeed({ addon, reference, checkpoints, pairs, parts
   };
   for (const { folder, tokens, decodeGoal } of checkpoints) {
     const name = basename(folder);
-    const ours = await loadOurs(addon, folder);
+    const model = await loadOurs(addon, folder);
+    const ours = ({ prompt, tokens }) => generate(model, prompt, tokens);
     const decode = { folder, prompt: promptOf(32), tokens };
     const prefill = { folder, prompt: promptOf(256), tokens: 1 };
     checkSameReply(name, await ours(decode), await reference.ask(decode));
@@ -60,7 +64,7 @@ export async function measureSpeed({ addon, reference, checkpoints, pairs, parts
 }
 
 /** Two programs that say different things should not be compared by how fast they say it. */
-function checkSameReply(name, ours, theirs) {
+export function checkSameReply(name, ours, theirs) {
   const different = ours.ids.findIndex((id, index) => id !== theirs.ids[index]);
   if (different !== -1) say(`bench: ${name}: the replies differ from token ${different} on`);
 }

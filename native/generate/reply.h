@@ -75,8 +75,8 @@ class Reply {
   void start();
   /// Whether the cache holds all of the prompt but its last token, whose logits are wanted.
   bool is_prefilled() const { return cached_ + 1 >= prompt_.size(); }
-  /// Reads a chunk of the prompt.
-  void prefill_chunk(const Model& model);
+  /// Reads a chunk of the prompt, at most so many tokens; returns how many.
+  int prefill_chunk(const Model& model, int most_tokens);
 
   /// How the cache is to be packed at its present length.
   std::optional<KVQuantization> wanted_quantization() const;

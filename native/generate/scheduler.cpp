@@ -42,7 +42,6 @@ void Scheduler::step_or_throw() {
     leave_all();
     return;
   }
-  start_waiting();
   resume();
   prefill();
   decode();
@@ -69,9 +68,10 @@ size_t Scheduler::running() const {
   return rows;
 }
 
-void Scheduler::start_waiting() {
+void Scheduler::start_waiting(size_t ready) {
   std::erase_if(waiting_, [](const Waiting& waiting) { return ended_by_caller(waiting.reply); });
-  while (!waiting_.empty() && prefilling_.size() < most_prefilling && running() < most_running) {
+  while (!waiting_.empty() && prefilling_.size() < most_prefilling &&
+         running() + ready < most_running) {
     prefilling_.push_back(std::move(waiting_.front().reply));
     waiting_.erase(waiting_.begin());
     prefilling_.back()->start();
@@ -80,21 +80,25 @@ void Scheduler::start_waiting() {
 
 void Scheduler::prefill() {
   std::erase_if(prefilling_, ended_by_caller);
-  const auto unread =
-      std::ranges::find_if(prefilling_, [](const auto& reply) { return !reply->is_prefilled(); });
-  if (unread != prefilling_.end()) {
-    const std::shared_ptr<Reply> reply = *unread;
-    prefilling_.erase(unread);
+  Batch::Replies ready;
+  // Short prompts share a chunk: the batch is changed once for all of them.
+  int read = 0;
+  for (start_waiting(0); !prefilling_.empty(); start_waiting(ready.size())) {
+    const std::shared_ptr<Reply> reply = prefilling_.front();
+    const int left = reply->options().prefill_step_size - read;
+    if (!reply->is_prefilled() && left <= 0) break;
+    prefilling_.pop_front();
     try {
-      reply->prefill_chunk(*model_);
-      prefilling_.push_back(reply);
+      if (!reply->is_prefilled()) read += reply->prefill_chunk(*model_, left);
+      if (reply->is_prefilled()) {
+        ready.push_back(reply);
+      } else {
+        prefilling_.push_back(reply);
+      }
     } catch (...) {
       reply->fail(current_engine_error());
     }
   }
-  Batch::Replies ready;
-  std::ranges::copy_if(prefilling_, std::back_inserter(ready), &Reply::is_prefilled);
-  std::erase_if(prefilling_, [](const auto& reply) { return reply->is_prefilled(); });
   join(ready);
 }
 

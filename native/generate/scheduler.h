@@ -10,7 +10,7 @@
 #include "generate/batch.h"
 
 /// Decides what the replies of a model do next: newcomers wait for their turn, read their prompts,
-/// and join a batch. A step is at most a chunk of a prompt and a token of each batch, so that no
+/// and join a batch. A step is at most a chunk of prompts and a token of each batch, so that no
 /// running reply ever waits for more than a chunk.
 class Scheduler {
  public:
@@ -33,7 +33,8 @@ class Scheduler {
   };
 
   void step_or_throw();
-  void start_waiting();
+  /// Lets prompts begin to be read, while so many other replies are ready to decode.
+  void start_waiting(size_t ready);
   void prefill();
   void resume();
   void decode();
