@@ -8,7 +8,7 @@
 namespace {
 
 [[noreturn]] void refuse(const std::string& key, const std::string& problem) {
-  throw EngineError("bad_config", "config.json: \"" + key + "\" " + problem);
+  refuse_config("\"" + key + "\" " + problem);
 }
 
 /// Refuses what is no whole number from `least` on.
@@ -152,4 +152,8 @@ std::vector<int> Config::counts(const std::string& key) const {
 
 std::vector<bool> Config::booleans(const std::string& key) const {
   return list_of<bool>(key, "a list of true and false");
+}
+
+void refuse_config(const std::string& problem) {
+  throw EngineError("bad_config", "config.json: " + problem);
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
@@ -78,3 +79,9 @@ class Config {
 
   Value value_;
 };
+
+/// Throws "bad_config": the problem of config.json.
+[[noreturn]] void refuse_config(const std::string& problem);
+
+/// The most that a product of sizes may be: far inside an int, and more than any layer is wide.
+inline constexpr int64_t most_width = 1 << 24;

@@ -15,7 +15,7 @@ namespace {
 using Tensors = std::map<std::string, array>;
 
 [[noreturn]] void refuse(const std::string& problem) {
-  throw EngineError("bad_config", "config.json: \"quantization_config\" " + problem);
+  refuse_config("\"quantization_config\" " + problem);
 }
 
 array extract(Tensors& tensors, const std::string& name) {
@@ -89,10 +89,7 @@ void cast_to_scales(Tensors& tensors) {
   for (auto& [name, value] : tensors) {
     // Routers add it to float32 scores: experts that are nearly as good lie close together.
     if (name.ends_with(".e_score_correction_bias")) continue;
-    const mx::Dtype own = value.dtype();
-    if (own == mx::float16 || own == mx::bfloat16 || own == mx::float32) {
-      value = mx::astype(value, dtype);
-    }
+    if (mx::is_floating(value.dtype())) value = mx::astype(value, dtype);
   }
 }
 

@@ -101,9 +101,7 @@ mx::array Weights::take(
 }
 
 mx::array Weights::take(const std::string& name, const mx::Shape& shape) {
-  mx::array value = take(name, shape, "floating-point numbers", [](mx::Dtype dtype) {
-    return dtype == mx::float32 || dtype == mx::bfloat16 || dtype == mx::float16;
-  });
+  mx::array value = take(name, shape, "floating-point numbers", mx::is_floating);
   if (value && conversion_.dtype && !ends_with_any(name, uncast_)) {
     value = mx::astype(value, *conversion_.dtype);
     taken_.insert_or_assign(path_ + name, value);

@@ -24,6 +24,11 @@ inline constexpr Dtype float16 = MLX_FLOAT16;
 inline constexpr Dtype bfloat16 = MLX_BFLOAT16;
 inline constexpr Dtype float32 = MLX_FLOAT32;
 
+/// Whether it is one of those that models compute in.
+inline bool is_floating(Dtype dtype) {
+  return dtype == float32 || dtype == bfloat16 || dtype == float16;
+}
+
 /// An MLX array. Copies share the data; an empty one holds nothing and stands for "not given".
 class array {
  public:

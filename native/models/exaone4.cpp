@@ -6,6 +6,7 @@
 
 #include "mlx/ops.h"
 #include "models/checks.h"
+#include "models/layer_types.h"
 #include "models/models.h"
 #include "nn/activations.h"
 #include "nn/attention.h"

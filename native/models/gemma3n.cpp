@@ -5,9 +5,9 @@
 #include <numbers>
 #include <vector>
 
-#include "engine_error.h"
 #include "mlx/ops.h"
 #include "models/checks.h"
+#include "models/layer_types.h"
 #include "models/models.h"
 #include "nn/activations.h"
 #include "nn/altup.h"
@@ -42,7 +42,7 @@ std::vector<float> sparsities(const Config& config, int num_hidden_layers) {
   check_layers(key, values.size(), num_hidden_layers);
   for (const float value : values) {
     if (value >= 0.0f && value < 1.0f) continue;
-    throw EngineError("bad_config", "config.json: \"" + key + "\" must hold parts of one");
+    refuse_config("\"" + key + "\" must hold parts of one");
   }
   return values;
 }
@@ -103,8 +103,7 @@ struct ModelArgs {
     check_width("hidden_size_per_layer_input", int64_t{num_hidden_layers} * per_layer.dims);
     check_width("altup_num_inputs", int64_t{altup.num_inputs} * altup.num_inputs);
     if (altup.active_idx >= altup.num_inputs) {
-      throw EngineError(
-          "bad_config", "config.json: \"altup_active_idx\" must be below \"altup_num_inputs\"");
+      refuse_config("\"altup_active_idx\" must be below \"altup_num_inputs\"");
     }
   }
 

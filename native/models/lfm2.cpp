@@ -5,9 +5,9 @@
 #include <optional>
 #include <tuple>
 
-#include "engine_error.h"
 #include "mlx/ops.h"
 #include "models/checks.h"
+#include "models/layer_types.h"
 #include "models/models.h"
 #include "nn/activations.h"
 #include "nn/attention.h"
@@ -41,10 +41,8 @@ int mlp_dims(const Config& config) {
   const int64_t two_thirds = int64_t{2} * configured / 3;
   const float wanted = std::floor(multiplier * static_cast<float>(two_thirds));
   const float dims = std::ceil(wanted / multiple_of) * multiple_of;
-  constexpr float most = 1 << 24;
-  if (!(dims >= 1 && dims <= most)) {
-    throw EngineError(
-        "bad_config", "config.json: \"block_ff_dim\" gives an MLP of no usable width");
+  if (!(dims >= 1 && dims <= static_cast<float>(most_width))) {
+    refuse_config("\"block_ff_dim\" gives an MLP of no usable width");
   }
   return static_cast<int>(dims);
 }

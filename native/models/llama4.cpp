@@ -4,7 +4,6 @@
 #include <optional>
 #include <tuple>
 
-#include "engine_error.h"
 #include "mlx/ops.h"
 #include "models/checks.h"
 #include "models/models.h"
@@ -71,7 +70,7 @@ struct ModelArgs {
     check_heads(num_attention_heads, num_key_value_heads, head_dim);
     check_width("intermediate_size", intermediate_size);
     if (config.positive("num_experts_per_tok") != 1) {
-      throw EngineError("bad_config", "config.json: \"num_experts_per_tok\" must be 1");
+      refuse_config("\"num_experts_per_tok\" must be 1");
     }
   }
 

@@ -5,7 +5,6 @@
 #include <tuple>
 #include <utility>
 
-#include "engine_error.h"
 #include "mlx/ops.h"
 #include "models/checks.h"
 #include "models/models.h"
@@ -57,9 +56,9 @@ struct ModelArgs {
     check_heads(num_attention_heads, num_key_value_heads, head_dim);
     check_experts(num_local_experts, num_experts_per_tok);
     if (rotary_dim % 2 != 0 || rotary_dim > head_dim) {
-      throw EngineError(
-          "bad_config", "config.json: \"rotary_dim\" must be even, and at most \"head_dim\" (" +
-                            std::to_string(head_dim) + ")");
+      refuse_config(
+          "\"rotary_dim\" must be even, and at most \"head_dim\" (" + std::to_string(head_dim) +
+          ")");
     }
   }
 };

@@ -6,7 +6,6 @@
 #include <tuple>
 #include <variant>
 
-#include "engine_error.h"
 #include "mlx/ops.h"
 #include "models/checks.h"
 #include "models/models.h"
@@ -49,10 +48,8 @@ std::string hybrid_override_pattern(const Config& config) {
     }
   }
   if (pattern.empty() || pattern.find_first_not_of("M*-E") != std::string::npos) {
-    throw EngineError(
-        "bad_config",
-        "config.json: \"hybrid_override_pattern\" or \"layers_block_type\" must name the kind of "
-        "each layer");
+    refuse_config(
+        "\"hybrid_override_pattern\" or \"layers_block_type\" must name the kind of each layer");
   }
   return pattern;
 }

@@ -74,7 +74,7 @@ const std::map<std::string, Maker> makers = {
 void check_layer_count(const Config& config) {
   constexpr int most_layers = 10000;
   if (config.count("num_hidden_layers", 0) > most_layers) {
-    throw EngineError("bad_config", "config.json: \"num_hidden_layers\" is too large");
+    refuse_config("\"num_hidden_layers\" is too large");
   }
 }
 

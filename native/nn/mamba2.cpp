@@ -2,7 +2,6 @@
 
 #include <cstdint>
 
-#include "engine_error.h"
 #include "nn/activations.h"
 
 using mx::array;
@@ -11,16 +10,14 @@ namespace {
 
 /// The arguments, if a mixer can be built from them.
 Mamba2Mixer::Args checked(Mamba2Mixer::Args args) {
-  constexpr int64_t most_width = 1 << 24;
   if (args.num_heads % args.n_groups != 0) {
-    throw EngineError(
-        "bad_config", "config.json: the " + std::to_string(args.num_heads) +
-                          " heads of Mamba cannot share " + std::to_string(args.n_groups) +
-                          " groups evenly");
+    refuse_config(
+        "the " + std::to_string(args.num_heads) + " heads of Mamba cannot share " +
+        std::to_string(args.n_groups) + " groups evenly");
   }
   if (int64_t{args.num_heads} * args.head_dim > most_width ||
       int64_t{args.n_groups} * args.state_size > most_width) {
-    throw EngineError("bad_config", "config.json: the heads of Mamba are too large");
+    refuse_config("the heads of Mamba are too large");
   }
   return args;
 }

@@ -3,14 +3,9 @@
 #include <cstdint>
 #include <limits>
 
-#include "engine_error.h"
-
 using mx::array;
 
 namespace {
-
-// Products of sizes must stay far inside an int.
-constexpr int64_t most_width = 1 << 24;
 
 /// The lowest finite number of a type. Minus infinity would make nothing of a row without any key.
 array lowest(mx::Dtype dtype) {
@@ -53,13 +48,11 @@ array extract_matrix(
 void check_latent_dims(const LatentDims& dims) {
   const auto& [heads, rank, nope, rope, value] = dims;
   if (rope % 2 != 0) {
-    throw EngineError(
-        "bad_config",
-        "config.json: \"qk_rope_head_dim\" (" + std::to_string(rope) + ") must be even");
+    refuse_config("\"qk_rope_head_dim\" (" + std::to_string(rope) + ") must be even");
   }
   const int64_t widest = int64_t{rank} + nope + rope + value;
   if (widest > most_width || widest * heads > most_width) {
-    throw EngineError("bad_config", "config.json: the attention heads are too large");
+    refuse_config("the attention heads are too large");
   }
 }
 

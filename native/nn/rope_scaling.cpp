@@ -8,13 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "engine_error.h"
-
 namespace {
-
-[[noreturn]] void refuse(const std::string& problem) {
-  throw EngineError("bad_config", "config.json: " + problem);
-}
 
 using Freqs = std::vector<float>;
 
@@ -58,7 +52,7 @@ float yarn_mscale(float factor, float mscale) {
 Freqs yarn_freqs(int dims, float base, const Config& scaling) {
   const float factor = scaling.positive_number("factor");
   const float old_context = scaling.positive_number("original_max_position_embeddings", 4096.0f);
-  if (base == 1.0f) refuse("\"rope_theta\" of 1 gives no wavelengths to stretch");
+  if (base == 1.0f) refuse_config("\"rope_theta\" of 1 gives no wavelengths to stretch");
   // The dimension whose wavelength turns this many times within the old context.
   const auto correction_dim = [&](float turns) {
     return static_cast<float>(dims) * std::log(old_context / (turns * two_pi)) /
@@ -85,7 +79,7 @@ Freqs long_freqs(int dims, float base, const Config& scaling) {
   Freqs freqs = plain_freqs(dims, base);
   const std::vector<float> factors = scaling.numbers("long_factor");
   if (factors.size() != freqs.size()) {
-    refuse(
+    refuse_config(
         "\"long_factor\" must hold " + std::to_string(freqs.size()) +
         " numbers, one for each pair of dimensions");
   }
@@ -95,7 +89,7 @@ Freqs long_freqs(int dims, float base, const Config& scaling) {
 
 /// As mlx-lm, which takes the scale of the long factors for all lengths.
 float longrope_mscale(int old_context, int new_context) {
-  if (old_context < 2) refuse("\"original_max_position_embeddings\" must be above 1");
+  if (old_context < 2) refuse_config("\"original_max_position_embeddings\" must be above 1");
   const float context = static_cast<float>(old_context);
   const float factor = static_cast<float>(new_context) / context;
   return factor <= 1.0f ? 1.0f : std::sqrt(1.0f + std::log(factor) / std::log(context));
@@ -124,19 +118,21 @@ RopeScaling::RopeScaling(
     int dims, float base, const Config& scaling, int max_position_embeddings,
     int original_max_position_embeddings)
     : dims(dims), base(base) {
-  if (!scaling.is_null() && !scaling.is_object()) refuse("\"rope_scaling\" must be an object");
+  if (!scaling.is_null() && !scaling.is_object())
+    refuse_config("\"rope_scaling\" must be an object");
   const auto use = [this](const Freqs& values) { freqs = mx::from_data(std::span(values)); };
   // Older checkpoints write "type", newer ones "rope_type".
   const std::string kind = scaling.text("type", scaling.text("rope_type", "default"));
   const auto check_context = [&] {
     if (max_position_embeddings > 0) return;
-    refuse("\"rope_scaling\" of type \"" + kind + "\" needs \"max_position_embeddings\"");
+    refuse_config("\"rope_scaling\" of type \"" + kind + "\" needs \"max_position_embeddings\"");
   };
   if (kind == "linear") {
     scale = 1.0f / scaling.positive_number("factor");
   } else if (kind == "dynamic") {
     check_context();
-    if (dims <= 2) refuse("\"rope_scaling\" of type \"dynamic\" needs more than 2 dimensions");
+    if (dims <= 2)
+      refuse_config("\"rope_scaling\" of type \"dynamic\" needs more than 2 dimensions");
     factor = scaling.positive_number("factor");
     dynamic_from = max_position_embeddings;
   } else if (kind == "llama3") {
@@ -155,7 +151,7 @@ RopeScaling::RopeScaling(
   } else if (kind == "proportional") {
     use(proportional_freqs(dims, base, scaling));
   } else if (kind != "default" && kind != "mrope") {
-    refuse(
+    refuse_config(
         "\"rope_scaling\" of type \"" + kind +
         "\" is not supported; known types are default, linear, dynamic, llama3, yarn, longrope, "
         "proportional, mrope");
@@ -185,10 +181,10 @@ int rotary_dims(const Config& config, int head_dim, std::optional<float> fallbac
   const std::string key = "partial_rotary_factor";
   const Config& place = keeper_of(config, key);
   const float part = fallback ? place.positive_number(key, *fallback) : place.positive_number(key);
-  if (part > 1.0f) refuse("\"partial_rotary_factor\" must be at most 1");
+  if (part > 1.0f) refuse_config("\"partial_rotary_factor\" must be at most 1");
   const int dims = static_cast<int>(static_cast<float>(head_dim) * part);
   if (dims < 2 || dims % 2 != 0) {
-    refuse(
+    refuse_config(
         "\"partial_rotary_factor\" must turn an even part of \"head_dim\", not " +
         std::to_string(dims) + " of " + std::to_string(head_dim));
   }

@@ -1,7 +1,5 @@
 #include "nn/router.h"
 
-#include "engine_error.h"
-
 using mx::array;
 
 namespace {
@@ -21,21 +19,19 @@ array within_best_groups(const array& scores, const RouterArgs& args) {
 }  // namespace
 
 void check_router(const RouterArgs& args) {
-  const auto refuse = [](const std::string& problem) {
-    throw EngineError("bad_config", "config.json: " + problem);
-  };
   const std::string experts = std::to_string(args.num_experts) + " experts";
   const std::string groups = "\"n_group\" (" + std::to_string(args.n_group) + ")";
-  if (args.num_experts % args.n_group != 0) refuse(groups + " does not divide " + experts);
+  if (args.num_experts % args.n_group != 0) refuse_config(groups + " does not divide " + experts);
   const int per_group = args.num_experts / args.n_group;
   if (args.n_group > 1 && per_group < args.best_of_group) {
-    refuse(groups + " leaves too few of " + experts + " to each group");
+    refuse_config(groups + " leaves too few of " + experts + " to each group");
   }
   if (args.topk_group > args.n_group) {
-    refuse("\"topk_group\" (" + std::to_string(args.topk_group) + ") is more than " + groups);
+    refuse_config(
+        "\"topk_group\" (" + std::to_string(args.topk_group) + ") is more than " + groups);
   }
   if (args.top_k > per_group * args.topk_group) {
-    refuse(
+    refuse_config(
         "\"num_experts_per_tok\" (" + std::to_string(args.top_k) +
         ") is more than the experts to choose from");
   }

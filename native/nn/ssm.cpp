@@ -5,7 +5,6 @@
 #include <utility>
 #include <vector>
 
-#include "engine_error.h"
 #include "mlx/metal_kernel.h"
 #include "mlx/stream.h"
 #include "nn/activations.h"
@@ -91,9 +90,7 @@ TimeStepLimit time_step_limit(const Config& config, TimeStepLimit fallback) {
   const std::vector<float> limits = config.limits("time_step_limit");
   if (limits.empty()) return fallback;
   if (limits.size() != 2 || !(limits[0] <= limits[1])) {
-    throw EngineError(
-        "bad_config",
-        "config.json: \"time_step_limit\" must be two numbers, the smaller one first");
+    refuse_config("\"time_step_limit\" must be two numbers, the smaller one first");
   }
   return {limits[0], limits[1]};
 }
