@@ -154,6 +154,15 @@ std::vector<bool> Config::booleans(const std::string& key) const {
   return list_of<bool>(key, "a list of true and false");
 }
 
+Config::List Config::values(const std::string& key) const {
+  List result;
+  if (!has(key)) return result;
+  for (const auto& [name, value] : *get<std::shared_ptr<const Object>>(key, "an object")) {
+    result.push_back(value);
+  }
+  return result;
+}
+
 void refuse_config(const std::string& problem) {
   throw EngineError("bad_config", "config.json: " + problem);
 }

@@ -1,5 +1,6 @@
 #include "foreign_quantization.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <span>
@@ -21,6 +22,7 @@ using Tensors = std::map<std::string, array>;
 array extract(Tensors& tensors, const std::string& name) {
   auto node = tensors.extract(name);
   if (!node) throw EngineError("missing_tensor", "the checkpoint lacks the tensor " + name);
+  if (node.mapped().size() == 0) throw EngineError("tensor_shape", "tensor " + name + " is empty");
   return std::move(node.mapped());
 }
 
@@ -33,6 +35,21 @@ array extract_matrix(Tensors& tensors, const std::string& name) {
   array value = extract(tensors, name);
   check_matrix(value, name);
   return value;
+}
+
+void check_floating(const array& value, const std::string& name) {
+  if (mx::is_floating(value.dtype())) return;
+  throw EngineError("tensor_shape", "tensor " + name + " must hold floating-point numbers");
+}
+
+/// A tensor of one number, without axes.
+array extract_number(Tensors& tensors, const std::string& name) {
+  const array value = extract(tensors, name);
+  if (value.size() != 1) {
+    throw EngineError("tensor_shape", "tensor " + name + " must hold one number");
+  }
+  check_floating(value, name);
+  return mx::reshape(value, {});
 }
 
 /// The paths of all modules that have a tensor of this name.
@@ -152,11 +169,21 @@ void adopt_gptq(const Config& config, Tensors& tensors) {
 
 // ---- compressed-tensors and ModelOpt --------------------------------------------------------
 
+/// The bits that all groups of modules have.
+int packed_bits(const Config& config) {
+  int bits = 0;
+  for (const Config& group : config.values("config_groups")) {
+    const int own = group["weights"].positive("num_bits", 4);
+    if (own != 4 && own != 8) refuse("of packed weights must have 4 or 8 \"num_bits\"");
+    if (bits != 0 && own != bits) refuse("has groups of different \"num_bits\"");
+    bits = own;
+  }
+  return bits == 0 ? 4 : bits;
+}
+
 /// weight_packed (out, in · bits / 32) is MLX's own; zero points, if any, are packed along outputs.
 void adopt_packed(const Config& config, Tensors& tensors) {
-  const Config& weights = config["config_groups"]["group_0"]["weights"];
-  const int bits = weights.positive("num_bits", 4);
-  if (bits != 4 && bits != 8) refuse("of packed weights must have 4 or 8 \"num_bits\"");
+  const int bits = packed_bits(config);
   for (const std::string& path : paths_with(tensors, ".weight_packed")) {
     const array weight = mx::view(extract_matrix(tensors, path + ".weight_packed"), mx::uint32);
     const array scales = extract_matrix(tensors, path + ".weight_scale");
@@ -187,7 +214,7 @@ void adopt_float(Tensors& tensors, const FloatNames& names) {
     tensors.insert_or_assign(path + ".weight", mx::view(mx::contiguous(weight), mx::uint32));
     tensors.insert_or_assign(path + ".scales", scales);
     if (!tensors.contains(path + names.global_scale)) continue;
-    const array global = mx::reshape(extract(tensors, path + names.global_scale), {});
+    const array global = extract_number(tensors, path + names.global_scale);
     tensors.insert_or_assign(
         path + ".output_scale", names.divides ? mx::reciprocal(global) : global);
   }
@@ -244,7 +271,7 @@ void adopt_bitnet(const Config& config, Tensors& tensors) {
   const array places = mx::from_data(std::span<const uint32_t>(quarters), {4, 1, 1});
   for (const std::string& path : paths_with(tensors, ".weight_scale")) {
     const array packed = extract_matrix(tensors, path + ".weight");
-    const array scale = mx::reshape(extract(tensors, path + ".weight_scale"), {1, 1});
+    const array scale = extract_number(tensors, path + ".weight_scale");
     const int in_dims = packed.dim(1);
     const int group_size = widest_group(in_dims, path);
     const array shifted = mx::right_shift(mx::expand_dims(packed, 0), places);
@@ -259,11 +286,19 @@ void adopt_bitnet(const Config& config, Tensors& tensors) {
 // ---- FP8 ------------------------------------------------------------------------------------
 
 /// A scale for each number of a matrix (out, in), out of one for each block.
-array spread_blocks(const array& scales, const std::vector<int>& block, const array& matrix) {
+array spread_blocks(
+    const array& scales, const std::vector<int>& block, const array& matrix,
+    const std::string& scales_name) {
+  check_floating(scales, scales_name);  // 8 bits would be exponents
   array spread = scales;
   for (const int axis : {0, 1}) {
-    const array repeated = mx::repeat(spread, block[static_cast<size_t>(axis)], axis);
-    spread = mx::slice(repeated, axis, 0, matrix.dim(axis));
+    const int size = matrix.dim(axis);
+    const int length = std::min(block[static_cast<size_t>(axis)], size);
+    if (scales.dim(axis) != (size - 1) / length + 1) {
+      throw EngineError(
+          "tensor_shape", "tensor " + scales_name + " must hold one number for each block");
+    }
+    spread = mx::slice(mx::repeat(spread, length, axis), axis, 0, size);
   }
   return spread;
 }
@@ -279,14 +314,10 @@ void adopt_fp8(const Config& config, Tensors& tensors) {
   for (const std::string& path : paths_with(tensors, ".weight_scale_inv")) {
     const std::string scales_name = path + ".weight_scale_inv";
     const array packed = extract_matrix(tensors, path + ".weight");
-    const array inverse = mx::astype(extract(tensors, scales_name), mx::float32);
-    if (has_blocks) check_matrix(inverse, scales_name);
-    if (!has_blocks && inverse.size() != 1) {
-      throw EngineError("tensor_shape", "tensor " + scales_name + " must hold one number");
-    }
     const array scales =
-        has_blocks ? spread_blocks(inverse, block, packed) : mx::reshape(inverse, {1, 1});
-    const array weight = mx::from_fp8(packed, mx::float32) * scales;
+        has_blocks ? spread_blocks(extract_matrix(tensors, scales_name), block, packed, scales_name)
+                   : extract_number(tensors, scales_name);
+    const array weight = mx::from_fp8(packed, mx::float32) * mx::astype(scales, mx::float32);
     tensors.insert_or_assign(path + ".weight", mx::astype(weight, mx::bfloat16));
   }
   drop(tensors, ".activation_scale");

@@ -57,7 +57,6 @@ void Matrix::quantize(Weights& weights, const std::string& path) {
 
 void Matrix::dequantize() {
   weight = rows(weight, scales, biases);
-  if (output_scale) weight = scaled(weight, mx::expand_dims(mx::expand_dims(output_scale, -1), -1));
   scales = biases = output_scale = array();
   quantization.reset();
 }
@@ -65,7 +64,9 @@ void Matrix::dequantize() {
 array Matrix::rows(const array& weight, const array& scales, const array& biases) const {
   const auto& [group_size, bits, mode] = *quantization;
   const mx::Dtype dtype = biases ? scales.dtype() : mx::bfloat16;
-  return mx::dequantize(weight, scales, biases, group_size, bits, mode, dtype);
+  const array dense = mx::dequantize(weight, scales, biases, group_size, bits, mode, dtype);
+  if (!output_scale) return dense;
+  return scaled(dense, mx::expand_dims(mx::expand_dims(output_scale, -1), -1));
 }
 
 array Matrix::operator()(const array& x) const {

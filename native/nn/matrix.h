@@ -22,7 +22,7 @@ struct Matrix {
 
   /// x @ weightᵀ: (…, in) → (…, out)
   mx::array operator()(const mx::array& x) const;
-  /// Dense rows of packed ones.
+  /// Dense rows of packed ones, output_scale included.
   mx::array rows(const mx::array& weight, const mx::array& scales, const mx::array& biases) const;
 
  private:

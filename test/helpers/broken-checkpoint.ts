@@ -11,10 +11,10 @@ export type TensorTable = Record<
   { dtype: string; shape: number[]; data_offsets: number[] }
 >;
 
-/** Copies a fixture to a temporary folder and changes the table of its tensors, not their bytes. */
+/** Copies a fixture to a temporary folder and changes the table of its tensors, or their bytes. */
 export async function breakCheckpoint(
   name: string,
-  change: (tensors: TensorTable) => void,
+  change: (tensors: TensorTable, data: Buffer) => void,
 ): Promise<string> {
   const folder = mkdtempSync(join(tmpdir(), "mlx-llm-client-test-"));
   await cp(fixtureFolder(name), folder, { recursive: true });
@@ -22,7 +22,8 @@ export async function breakCheckpoint(
   const bytes = readFileSync(file);
   const headerEnd = 8 + Number(bytes.readBigUInt64LE(0));
   const tensors = JSON.parse(bytes.toString("utf8", 8, headerEnd)) as TensorTable;
-  change(tensors);
-  await writeSafetensors(file, tensors, bytes.subarray(headerEnd));
+  const data = bytes.subarray(headerEnd);
+  change(tensors, data);
+  await writeSafetensors(file, tensors, data);
   return folder;
 }
