@@ -1,5 +1,7 @@
 #include "adapter.h"
 
+#include <utility>
+
 #include "engine_error.h"
 #include "mlx/io.h"
 #include "mlx/ops.h"
@@ -27,18 +29,26 @@ Adapter::Adapter(const Config& description) {
       throw EngineError(
           "unused_tensor", file + ": nobody knows what the tensor " + name + " is for");
     }
+    if (!mx::is_floating(value.dtype())) {
+      throw EngineError(
+          "tensor_shape", file + ": tensor " + name + " must hold floating-point numbers");
+    }
     const std::string target = names.text(name);
+    const auto put = [&](array& place, array made) {
+      if (place) throw EngineError("unused_tensor", file + ": two tensors are " + target);
+      place = std::move(made);
+    };
     const auto [path, part] = split(target);
     tensors_.push_back(value);
     if (part == "lora_a" || part == "lora_b") {
       LowRank& update = updates_[path];
       update.scale = description["scales"].number(path, scale);
       const bool turns = is_transposed && value.ndim() == 2;
-      (part == "lora_a" ? update.a : update.b) = turns ? mx::transpose(value, {1, 0}) : value;
+      put(part == "lora_a" ? update.a : update.b, turns ? mx::transpose(value, {1, 0}) : value);
     } else if (part == "m") {
-      updates_[path].magnitude = mx::reshape(value, {-1});
+      put(updates_[path].magnitude, mx::reshape(value, {-1}));
     } else {
-      replacements_.emplace(target, value);
+      put(replacements_[target], value);
     }
   }
 }

@@ -125,6 +125,27 @@ describeNative("adapters of one model", (addon) => {
       /the model has no place for the adapter's model\.layers\.7\.mlp\.down_proj, /,
     );
   });
+
+  test("are refused where two of their tensors are for one place", async () => {
+    const adapter = await readAdapter(folderOf("lora"));
+    const [first, second] = Object.keys(adapter.tensors) as [string, string];
+    const tensors = { ...adapter.tensors, [second]: first };
+    await expect(base.withAdapter({ ...adapter, tensors }).model).rejects.toMatchObject({
+      code: "unused_tensor",
+      message: `${adapter.file}: two tensors are ${first}`,
+    });
+  });
+
+  test("are refused where they hold whole numbers", async () => {
+    const folder = await changed("lora", (config) => config);
+    const file = join(folder, "adapters.safetensors");
+    const bytes = await readFile(file, "latin1");
+    await writeFile(file, bytes.replace('"F32"', '"I32"'), "latin1");
+    await expect(new AdaptedModels(base).with(folder, signal)).rejects.toMatchObject({
+      code: "bad_adapter",
+      message: expect.stringContaining("must hold floating-point numbers"),
+    });
+  });
 });
 
 /** A copy of an adapter with another configuration. */
