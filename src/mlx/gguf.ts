@@ -97,7 +97,7 @@ const MAX_NAME_BYTES = 65_535;
 /** More than any vocabulary has. */
 const MAX_LIST = 2 ** 24;
 const MAX_DIMENSIONS = 4;
-/** MLX keeps a dimension in 32 bits. */
+/** MLX keeps a dimension in 32 bits; the rows of packed types become bytes. */
 const MAX_DIMENSION = 2 ** 31 - 1;
 const MAX_ALIGNMENT = 65_536;
 
@@ -316,6 +316,8 @@ function readTensor(cursor: Cursor, name: string, alignment: number): GgufTensor
   if (shape.at(-1)! % numbers !== 0) {
     throw fail(`rows of ${shape.at(-1)} numbers are no whole blocks of ${type}`);
   }
+  const rowBytes = (shape.at(-1)! / numbers) * bytes;
+  if (rowBytes > MAX_DIMENSION) throw fail(`its rows are ${rowBytes} bytes long`);
   if (begin % alignment !== 0) throw fail(`it begins at ${begin}, no multiple of ${alignment}`);
   const length = shape.reduce((product, size) => product * size, 1);
   return { type, shape, begin, end: begin + (length / numbers) * bytes };

@@ -141,6 +141,15 @@ test.each(wrong)("refuses a file with %s", async (_, parts, message) => {
   expect(error.message).toContain(message);
 });
 
+test("refuses rows of more bytes than 31 bits count", async () => {
+  const numbers = 2 ** 31 - 32;
+  const parts = { tensors: [tensor("a", 0n, [BigInt(numbers)], 8)] };
+  await writeFile(file, ggufBytes(parts));
+  await truncate(file, (numbers / 32) * 34 + 4096);
+  const error = await refusal(readGgufHeader(file));
+  expect(error.message).toContain("its rows are 2281701342 bytes long");
+});
+
 test.each([
   [11, "Q3_K"],
   [20, "IQ4_NL"],
