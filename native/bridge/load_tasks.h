@@ -26,6 +26,12 @@ class ReadTask : public CallTask {
   ReadTask(Addon& addon, CallId id, Flag cancelled)
       : CallTask(addon, id), cancelled_(std::move(cancelled)) {}
 
+  /// What a loading that failed had read goes back to the system.
+  ~ReadTask() override {
+    unread_.clear();
+    if (state_) state_->release();
+  }
+
   void cancel() override { *cancelled_ = true; }
 
  protected:
