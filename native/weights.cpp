@@ -41,6 +41,19 @@ bool ends_with_any(const std::string& text, const std::vector<std::string>& ends
   return std::ranges::any_of(ends, [&](const std::string& end) { return text.ends_with(end); });
 }
 
+/// Refuses a recipe that can tell no module of a model from another.
+void check_recipe(
+    const std::string& recipe, const std::map<std::string, Quantization>& quantizations) {
+  if (recipe.empty() || quantizations.empty()) return;
+  const bool is_known = std::ranges::any_of(quantizations, [](const auto& entry) {
+    return entry.first.find("down_proj") != std::string::npos;
+  });
+  if (is_known) return;
+  throw EngineError(
+      "bad_config",
+      "the recipe " + recipe + " goes by the names of modules, and this model has no down_proj");
+}
+
 int num_layers(const Config& config) {
   return config.positive(
       "num_hidden_layers", config["text_config"].positive("num_hidden_layers", 1));
@@ -77,7 +90,8 @@ Weights::Weights(const Checkpoint& base, Adapter adapter)
   for (const auto& [name, value] : base.tensors) put(name, value);
   for (const auto& [name, value] : adapter_.replacements()) {
     const auto replaced = tensors_.find(name);
-    if (replaced == tensors_.end() || replaced->second.value.shape() != value.shape()) {
+    if (replaced == tensors_.end() || !mx::is_floating(replaced->second.value.dtype()) ||
+        replaced->second.value.shape() != value.shape()) {
       throw EngineError("tensor_shape", "the model has no tensor like the adapter's " + name);
     }
     put(name, mx::astype(value, replaced->second.value.dtype()));
@@ -275,4 +289,5 @@ void Weights::finish() const {
                              (unused.size() == 1 ? " tensor: " : " tensors: ") + join(unused) +
                              " (in " + *tensors_.begin()->second.file + ")");
   }
+  check_recipe(conversion_.recipe, quantizations_);
 }

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <memory>
 
@@ -13,6 +14,9 @@
 namespace mx {
 
 namespace {
+
+// macOS reads fewer than 2^31 bytes at a time.
+constexpr size_t most_at_once = size_t{1} << 30;
 
 /// Bytes that come before those of a file. Tensors are read from several threads, each at its own
 /// offset.
@@ -58,14 +62,14 @@ class PrefixedFile {
     }
     off_t place = static_cast<off_t>(offset - prefix_.size()) + data_offset_;
     while (count > 0) {
-      const ssize_t got = pread(descriptor_, data, count, place);
-      if (got <= 0) break;
+      const ssize_t got = pread(descriptor_, data, std::min(count, most_at_once), place);
+      if (got < 0 && errno == EINTR) continue;
+      if (got < 0) throw EngineError("mlx_error", path_ + ": " + std::strerror(errno));
+      if (got == 0) throw EngineError("mlx_error", path_ + " is cut short");
       data += got;
       place += got;
       count -= static_cast<size_t>(got);
     }
-    // Nobody can be told from here; the header was checked against the length of the file.
-    std::memset(data, 0, count);
   }
 
  private:

@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "engine_error.h"
 #include "mlx/vector_array.h"
 
 namespace mx {
@@ -17,6 +18,7 @@ struct Bounds {
   size_t ndim;
 
   explicit Bounds(const array& a) : ndim(static_cast<size_t>(a.ndim())) {
+    if (ndim > max_ndim) throw EngineError("tensor_shape", "a tensor has too many axes");
     const int* shape = mlx_array_shape(a.get());
     for (size_t i = 0; i < ndim; i++) {
       stop[i] = shape[i];

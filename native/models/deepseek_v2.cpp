@@ -77,7 +77,9 @@ struct ModelArgs {
  private:
   /// Groups are as good as their best expert, where the checkpoint chooses among them at all.
   static RouterArgs router_args(const Config& config, int n_routed_experts) {
-    const bool has_groups = config.text("topk_method", "greedy") == "group_limited_greedy";
+    const std::string method = config.text("topk_method", "greedy");
+    const bool has_groups = method == "group_limited_greedy";
+    if (!has_groups) check_only(config, "topk_method", "greedy");
     return {
         .num_experts = n_routed_experts,
         .top_k = n_routed_experts > 0 ? config.positive("num_experts_per_tok") : 0,

@@ -4,7 +4,6 @@
 #include <optional>
 #include <tuple>
 
-#include "engine_error.h"
 #include "mlx/ops.h"
 #include "models/checks.h"
 #include "models/layer_types.h"
@@ -66,6 +65,8 @@ struct ModelArgs {
         tie_word_embeddings(config.boolean("tie_word_embeddings", true)),
         rope_theta(::rope_theta(config, 10000.0f)) {
     check_heads(num_attention_heads, num_key_value_heads, head_dim());
+    check_width("intermediate_size", intermediate_size);
+    check_width("shared_intermediate_size", shared_intermediate_size);
     check_experts(num_local_experts, num_experts_per_tok);
     if (std::ranges::find(layer_types, "mamba") == layer_types.end()) return;
     mamba = {
@@ -280,14 +281,14 @@ class GraniteMoeHybrid : public Model {
 };
 
 /// Publishers keep gate_proj and up_proj, of one MLP or of all experts, in one tensor.
-void split_input_linear(Weights& weights, const std::string& from, const std::string& to) {
+void split_input_linear(
+    const ModelArgs& args, Weights& weights, const std::string& from, const std::string& to) {
   const std::string name = from + ".input_linear.weight";
   if (!weights.has(name)) return;
-  const array both = weights.extract(name);  // (…, 2 · hidden, D)
-  if (both.ndim() < 2 || both.dim(-2) % 2 != 0) {
-    throw EngineError("tensor_shape", "tensor " + name + " cannot be split into halves");
-  }
-  const int hidden = both.dim(-2) / 2;
+  const int hidden = args.intermediate_size;
+  mx::Shape shape = {2 * hidden, args.hidden_size};
+  if (args.use_moe()) shape.insert(shape.begin(), args.num_local_experts);
+  const array both = weights.extract(name, shape);
   weights.put(to + ".gate_proj.weight", mx::contiguous(mx::slice(both, -2, 0, hidden)));
   weights.put(to + ".up_proj.weight", mx::contiguous(mx::slice(both, -2, hidden, 2 * hidden)));
   if (const array down = weights.extract(from + ".output_linear.weight")) {
@@ -305,9 +306,9 @@ std::unique_ptr<Model> make_granitemoehybrid(const Config& config, Weights& weig
     const std::string path = "model.layers." + std::to_string(i);
     if (args.use_moe()) {
       const std::string moe = path + ".block_sparse_moe";
-      split_input_linear(weights, moe, moe + ".switch_mlp");
+      split_input_linear(args, weights, moe, moe + ".switch_mlp");
     } else {
-      split_input_linear(weights, path + ".shared_mlp", path + ".mlp");
+      split_input_linear(args, weights, path + ".shared_mlp", path + ".mlp");
     }
   }
   weights.drop([&](const std::string& name) {

@@ -83,6 +83,9 @@ void check_layer_count(const Config& config) {
 std::unique_ptr<Model> make_model(const Config& config, Weights& weights) {
   check_layer_count(config);
   check_layer_count(config["text_config"]);
+  if (config.has("model_file")) {
+    refuse_config("\"model_file\" asks for Python code, which is not run");
+  }
   const std::string type = config.text("model_type");
   const auto maker = makers.find(type);
   if (maker == makers.end()) {

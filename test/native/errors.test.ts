@@ -1,7 +1,12 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, readSync, rmSync, truncateSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { NativeAddon, NativeModel, NativeSampling } from "../../src/mlx/native-types.js";
+import type {
+  NativeAddon,
+  NativeGguf,
+  NativeModel,
+  NativeSampling,
+} from "../../src/mlx/native-types.js";
 import { breakCheckpoint, type TensorTable } from "../helpers/broken-checkpoint.js";
 import {
   fixtureFolder,
@@ -10,6 +15,7 @@ import {
   readGolden,
   readJson,
   startLoading,
+  weightFilesOf,
 } from "../helpers/model-fixtures.js";
 import { describeNative } from "../helpers/native.js";
 import { makeLargeModel } from "../helpers/talking-model.js";
@@ -37,6 +43,20 @@ async function settled(addon: NativeAddon, most: number): Promise<number> {
   return addon.memory().active;
 }
 
+/** A safetensors file of float32 tensors as if it were a GGUF file. */
+function asGguf(file: string): NativeGguf {
+  const length = Buffer.alloc(8);
+  const descriptor = openSync(file, "r");
+  readSync(descriptor, length);
+  const header = Buffer.alloc(Number(length.readBigUInt64LE()));
+  readSync(descriptor, header);
+  closeSync(descriptor);
+  const text = header.toString();
+  const names = Object.keys(JSON.parse(text) as object);
+  const tensors = Object.fromEntries(names.map((name) => [name, { type: "F32" }]));
+  return { file, header: text, dataOffset: 8 + header.length, tensors, dtype: "float32" };
+}
+
 describeNative("a checkpoint is refused", (addon) => {
   const load = (folder: string, changes = {}) =>
     failureOf(() => loadFolder(addon, folder, changes));
@@ -55,6 +75,7 @@ describeNative("a checkpoint is refused", (addon) => {
 
   test.each([
     ["without a model type", { model_type: undefined }, "model_type"],
+    ["with Python code of its own", { model_file: "model.py" }, "model_file"],
     ["without a width", { hidden_size: undefined }, "hidden_size"],
     ["with a width in words", { hidden_size: "32" }, "hidden_size"],
     ["with a broken number of layers", { num_hidden_layers: 1.5 }, "num_hidden_layers"],
@@ -109,6 +130,13 @@ describeNative("a checkpoint is refused", (addon) => {
     ["smollm3", "with too few layers named", { no_rope_layers: [1] }, "no_rope_layers"],
     ["exaone4", "that slides over nothing", { sliding_window: null }, "sliding_window"],
     ["granite", "that divides logits by 0", { logits_scaling: 0 }, "logits_scaling"],
+    [
+      "granitemoehybrid",
+      "with a shared width beyond all measure",
+      { shared_intermediate_size: 2 ** 30 },
+      "shared_intermediate_size",
+    ],
+    ["deepseek_v2", "that routes in an unknown way", { topk_method: "noaux_tc" }, "topk_method"],
   ])("for a config.json of %s %s", async (name, _, changes, named) => {
     const { code, message } = await load(fixtureFolder(name), changes);
     expect(code).toBe("bad_config");
@@ -127,6 +155,17 @@ describeNative("a checkpoint is refused", (addon) => {
     });
     expect(code).toBe("bad_config");
     expect(message).toContain(path);
+  });
+
+  test("for a mixed recipe whose names of modules it does not have", async () => {
+    const folder = fixtureFolder("starcoder2");
+    const quantize = { mode: "affine", bits: 3, group_size: 32, recipe: "mixed_3_6" } as const;
+    const { code, message } = await failureOf(
+      () => addon.load(readJson(folder, "config.json"), weightFilesOf(folder), { quantize }).model,
+    );
+    expect(code).toBe("bad_config");
+    expect(message).toContain("mixed_3_6");
+    expect(message).toContain("down_proj");
   });
 
   test("for missing tensors, naming each", async () => {
@@ -205,6 +244,18 @@ describeNative("a checkpoint is refused", (addon) => {
     expect(message).toContain("model.layers.0.mlp.up_proj");
   });
 
+  test.each([
+    ["granitemoehybrid", "model.layers.0.block_sparse_moe.input_linear.weight"],
+    ["granitemoehybrid-dense", "model.layers.0.shared_mlp.input_linear.weight"],
+  ])("for a tensor of %s with more axes than any has", async (name, tensor) => {
+    const { code, message } = await loadBroken(name, (tensors) => {
+      const { shape } = tensors[tensor] as TensorTable[string];
+      shape.unshift(...Array(20).fill(1));
+    });
+    expect(code).toBe("tensor_shape");
+    expect(message).toContain(tensor);
+  });
+
   test("for a file that is not there, naming it", async () => {
     const folder = mkdtempSync(join(tmpdir(), "mlx-llm-client-test-"));
     const file = join(folder, "model.safetensors");
@@ -214,6 +265,28 @@ describeNative("a checkpoint is refused", (addon) => {
     expect(message).toContain(file);
     rmSync(folder, { recursive: true });
   });
+
+  test.each([
+    ["safetensors", (file: string) => [file], () => "[read] Unable to read from file."],
+    ["GGUF", asGguf, (file: string) => `${file} is cut short`],
+  ])(
+    "for a %s file that is cut short while it is read",
+    async (_, weights, expected) => {
+      const folder = mkdtempSync(join(tmpdir(), "mlx-llm-client-test-"));
+      await makeLargeModel(folder);
+      const file = join(folder, "model.safetensors");
+      const before = addon.memory().active;
+      const config = readJson(folder, "config.json");
+      const loading = failureOf(() => addon.load(config, weights(file)).model);
+      while (addon.memory().active < before + 1e6) {
+        await new Promise((resolve) => setTimeout(resolve, 1));
+      }
+      truncateSync(file, 4096);
+      expect((await loading).message).toBe(expected(file));
+      rmSync(folder, { recursive: true });
+    },
+    30_000,
+  );
 
   test("when its loading is cancelled, and its memory is freed", async () => {
     const folder = mkdtempSync(join(tmpdir(), "mlx-llm-client-test-"));
