@@ -45,6 +45,11 @@ describeNative("the end of a process or a worker", () => {
     expect(new Set(replies).size).toBe(1);
   });
 
+  test("workers are terminated while they load the addon", async () => {
+    const { code, signal, stderr } = await runProgram("terminate-starting-workers.mjs");
+    expect({ code, signal, stderr }).toEqual({ code: 0, signal: null, stderr: "" });
+  }, 30_000);
+
   test("a process that closes nothing ends by itself", async () => {
     const { code, signal, stdout, stderr } = await runProgram("forget-to-close.mjs", folder);
     expect({ code, signal, stderr }).toEqual({ code: 0, signal: null, stderr: "" });
