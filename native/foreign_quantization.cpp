@@ -92,6 +92,10 @@ array pack(const array& numbers, int bits) {
 void put_affine(
     Tensors& tensors, const std::string& path, array weight, const array& scales,
     const array& zeros) {
+  check_floating(scales, path + ".scales");
+  if (zeros.ndim() > 0 && zeros.shape() != scales.shape()) {
+    throw EngineError("tensor_shape", path + " has not as many zero points as scales");
+  }
   const array biases = -(mx::astype(zeros, mx::float32) * mx::astype(scales, mx::float32));
   tensors.insert_or_assign(path + ".weight", std::move(weight));
   tensors.insert_or_assign(path + ".scales", scales);
@@ -314,6 +318,9 @@ void adopt_fp8(const Config& config, Tensors& tensors) {
   for (const std::string& path : paths_with(tensors, ".weight_scale_inv")) {
     const std::string scales_name = path + ".weight_scale_inv";
     const array packed = extract_matrix(tensors, path + ".weight");
+    if (packed.dtype() != mx::uint8) {
+      throw EngineError("tensor_shape", "tensor " + path + ".weight must hold 8-bit floats");
+    }
     const array scales =
         has_blocks ? spread_blocks(extract_matrix(tensors, scales_name), block, packed, scales_name)
                    : extract_number(tensors, scales_name);

@@ -65,6 +65,34 @@ describeNative("a checkpoint that another tool quantized", (addon) => {
     });
   });
 
+  test.each([
+    ["foreign-gptq", "qzeros"],
+    ["foreign-awq", "qzeros"],
+    ["foreign-packed-zeros", "weight_zero_point"],
+  ])("of the kind %s is refused with too few %s", async (name, part) => {
+    const folder = await broken(name, (tensors) => {
+      const entry = tensors[`${path}.${part}`]!;
+      const [start, end] = entry.data_offsets as [number, number];
+      const [rows, columns] = entry.shape as [number, number];
+      entry.shape = part === "qzeros" ? [rows / 2, columns] : [rows, columns / 2];
+      entry.data_offsets = [start, (start + end) / 2];
+    });
+    await expect(loadFolder(addon, folder)).rejects.toMatchObject({
+      code: "tensor_shape",
+      message: `${path} has not as many zero points as scales`,
+    });
+  });
+
+  test("is refused where what should be 8-bit floats are other numbers", async () => {
+    const folder = await broken("foreign-fp8", (tensors) => {
+      tensors[`${path}.weight`]!.dtype = "I8";
+    });
+    await expect(loadFolder(addon, folder)).rejects.toMatchObject({
+      code: "tensor_shape",
+      message: `tensor ${path}.weight must hold 8-bit floats`,
+    });
+  });
+
   test("is refused where 8-bit floats have exponents for scales", async () => {
     const scales = `${path}.weight_scale_inv`;
     const folder = await broken("foreign-fp8", (tensors) => {
