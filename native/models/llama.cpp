@@ -57,6 +57,7 @@ struct ModelArgs {
         layer_types(::layer_types(config, num_hidden_layers)),
         sliding_window(slides() ? config.positive("sliding_window") : 0) {
     check_heads(num_attention_heads, num_key_value_heads, head_dim);
+    check_only(config, "hidden_act", "silu");
   }
 
   bool is_sliding(int layer) const {

@@ -76,6 +76,7 @@ describeNative("a checkpoint is refused", (addon) => {
   test.each([
     ["without a model type", { model_type: undefined }, "model_type"],
     ["with Python code of its own", { model_file: "model.py" }, "model_file"],
+    ["with another activation", { hidden_act: "gelu" }, "hidden_act"],
     ["without a width", { hidden_size: undefined }, "hidden_size"],
     ["with a width in words", { hidden_size: "32" }, "hidden_size"],
     ["with a broken number of layers", { num_hidden_layers: 1.5 }, "num_hidden_layers"],
