@@ -118,7 +118,10 @@ bool MeasureTask::advance() {
 }
 
 void AdaptTask::make() {
-  if (!base_->checkpoint) throw EngineError("closed", "the model is closed");
+  if (!base_->model) throw EngineError("closed", "the model is closed");
+  if (!base_->checkpoint) {
+    throw EngineError("invalid_argument", "a model with an adapter takes no other one");
+  }
   Adapter adapter(adapter_);
   unread_ = adapter.tensors();
   Weights weights(*base_->checkpoint, std::move(adapter));

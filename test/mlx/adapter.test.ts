@@ -136,6 +136,16 @@ describeNative("adapters of one model", (addon) => {
     });
   });
 
+  test("are refused on top of another one", async () => {
+    const adapter = await readAdapter(folderOf("lora"));
+    const adapted = await base.withAdapter(adapter).model;
+    await expect(adapted.withAdapter(adapter).model).rejects.toMatchObject({
+      code: "invalid_argument",
+      message: "a model with an adapter takes no other one",
+    });
+    adapted.close();
+  });
+
   test("are refused where they hold whole numbers", async () => {
     const folder = await changed("lora", (config) => config);
     const file = join(folder, "adapters.safetensors");
