@@ -1,4 +1,4 @@
-import { readFile } from "node:fs/promises";
+import { type FileHandle, open } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { ConfigurationError } from "../errors.js";
 import { expandHome, homeFolder } from "../home-folder.js";
@@ -38,11 +38,11 @@ function hubHome(env: NodeJS.ProcessEnv): string {
 function endpointOf(env: NodeJS.ProcessEnv): string {
   const text = env.HF_ENDPOINT?.trim() || PUBLIC_HUB;
   const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url && /^https?:$/.test(url.protocol) && !url.search && !url.hash && !url.username) {
+  if (url && /^https?:$/.test(url.protocol) && !/[?#@]/.test(text)) {
     return text.replace(/\/+$/, "");
   }
   throw new ConfigurationError(`HF_ENDPOINT is "${text}", which is not the address of a hub.`, {
-    hint: "Write it as https://host, or unset it.",
+    hint: "Write it as https://host without a name or password, or unset it.",
   });
 }
 
@@ -53,8 +53,27 @@ async function tokenOf(env: NodeJS.ProcessEnv): Promise<string | undefined> {
     if (given) return checkedToken(given, name);
   }
   const file = expandHome(env.HF_TOKEN_PATH || join(hubHome(env), "token"), env);
-  const text = (await readFile(file, "utf8").catch(() => "")).trim();
+  const text = (await readTokenFile(file)).trim();
   return text === "" ? undefined : checkedToken(text, file);
+}
+
+async function readTokenFile(file: string): Promise<string> {
+  let handle: FileHandle | undefined;
+  try {
+    handle = await open(file);
+    // It may also be a pipe, of which nobody knows the end.
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(2 * LONGEST_TOKEN));
+    return buffer.toString("utf8", 0, bytesRead);
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT" || code === "ENOTDIR") return "";
+    throw new ConfigurationError(`The token in ${file} cannot be read: ${message}.`, {
+      hint: "Correct the file, or set HF_HUB_DISABLE_IMPLICIT_TOKEN=1 to send none.",
+      cause: error,
+    });
+  } finally {
+    await handle?.close();
+  }
 }
 
 /** The token itself stays out of the message. */
@@ -62,5 +81,6 @@ function checkedToken(token: string, origin: string): string {
   if (token.length <= LONGEST_TOKEN && /^[\x21-\x7e]+$/.test(token)) return token;
   throw new ConfigurationError(
     `The token of ${origin} holds characters that a header cannot carry, or is too long.`,
+    { hint: "Copy it anew from https://huggingface.co/settings/tokens." },
   );
 }

@@ -175,7 +175,8 @@ function redirected(from: URL, location: string, question: HubQuestion): URL {
   if (!to || !/^https?:$/.test(to.protocol)) throw notHub("it redirects to no address", question);
   if (from.protocol === "https:" && to.protocol === "http:") {
     const message = `The Hub redirects to ${to.origin}, where nothing is encrypted.`;
-    throw new GenerationError(message, { provider: "mlx", code: "pull_failed" });
+    const hint = "Look at HF_ENDPOINT; a proxy may have changed the answer.";
+    throw new GenerationError(message, { provider: "mlx", code: "pull_failed", hint });
   }
   return to;
 }

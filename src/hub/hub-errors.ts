@@ -152,10 +152,11 @@ function tooMany({ token, said, retryAfter, details }: Failure): LLMError {
   return new RateLimitError(message, { ...details, retryAfter, hint });
 }
 
-function failed({ said, details }: Failure): LLMError {
+function failed({ said, retryAfter, details }: Failure): LLMError {
   const hint = "Try again later: what has been downloaded is kept.";
   const message = `The Hub failed (status ${details.status})${said}.`;
-  return new GenerationError(message, { ...details, code: "server_error", retryable: true, hint });
+  const again = { retryable: true, retryAfter };
+  return new GenerationError(message, { ...details, ...again, code: "server_error", hint });
 }
 
 /** Its addresses expire, and a new request gets a new one. */

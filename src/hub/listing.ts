@@ -35,11 +35,8 @@ export async function listRepository(
 ): Promise<Listing> {
   const { endpoint, token } = connection.address;
   const question = { repository, revision, endpoint, token };
-  const api = {
-    hubUrl: endpoint,
-    ...(token !== undefined && { accessToken: token as `hf_${string}` }),
-    fetch: fetchFrom(connection, question, signal),
-  };
+  // The connection sends the token: the library would refuse those of other hubs.
+  const api = { hubUrl: endpoint, fetch: fetchFrom(connection, question, signal) };
   try {
     const info = await modelInfo({ ...api, name: repository, revision, additionalFields: ["sha"] });
     const commit: unknown = info.sha;

@@ -55,13 +55,13 @@ function indexed(
   if (index === undefined) return undefined;
   const content = parseJson(index);
   const map = isObject(content) ? content.weight_map : undefined;
-  if (!isObject(map)) throw unusable(repository, `an ${INDEX} that names no files`);
+  if (!isObject(map)) throw unusable(repository, `a ${INDEX} that names no files`);
   return [...new Set(Object.values(map))].map((shard) => {
     const file = files.find(({ path }) => path === shard);
     if (file && /^[^/]+\.safetensors$/.test(file.path)) return file;
     throw unusable(
       repository,
-      `an ${INDEX} that names ${JSON.stringify(shard)}, which is not there`,
+      `a ${INDEX} that names ${JSON.stringify(shard)}, which is not there`,
     );
   });
 }
@@ -99,7 +99,10 @@ function namedFile(repository: string, files: HubFile[], name: string): HubFile 
   }
   if (!/\.gguf$/i.test(name) || PART_OF_GGUF.test(name)) {
     const message = `${name} cannot be chosen: only a whole GGUF file can.`;
-    throw new ValidationError(message, details);
+    throw new ValidationError(message, {
+      ...details,
+      hint: "Without --file the weights are taken.",
+    });
   }
   return file;
 }

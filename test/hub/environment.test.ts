@@ -60,14 +60,31 @@ describe("the token", () => {
       message: expect.stringMatching(/^The token of HF_TOKEN(?!.*lines)/),
     });
   });
+
+  test("is looked for in no more than the beginning of a file", async () => {
+    const failing = tokenOf({ HF_TOKEN_PATH: "/dev/zero" });
+    await expect(failing).rejects.toThrow("The token of /dev/zero holds characters");
+  });
+
+  test("that is there, but cannot be read, is told", async () => {
+    await expect(tokenOf({ HF_TOKEN_PATH: home })).rejects.toMatchObject({
+      name: "ConfigurationError",
+      message: expect.stringContaining(`${home} cannot be read: EISDIR`),
+      hint: expect.stringContaining("HF_HUB_DISABLE_IMPLICIT_TOKEN"),
+    });
+  });
 });
 
-test.each(["huggingface.co", "ftp://hub", "https://user:pass@hub", "https://hub?x=1"])(
-  "HF_ENDPOINT=%s is refused",
-  async (HF_ENDPOINT) => {
-    await expect(readHubAddress({ HOME: home, HF_ENDPOINT })).rejects.toThrow("HF_ENDPOINT is");
-  },
-);
+test.each([
+  "huggingface.co",
+  "ftp://hub",
+  "https://user:pass@hub",
+  "https://:pass@hub",
+  "https://hub?x=1",
+])("HF_ENDPOINT=%s is refused", async (HF_ENDPOINT) => {
+  const reading = readHubAddress({ HOME: home, HF_ENDPOINT });
+  await expect(reading).rejects.toThrow(/^HF_ENDPOINT is (?!.*pass)/);
+});
 
 test("HF_ENDPOINT names another hub", async () => {
   const { endpoint } = await readHubAddress({ HOME: home, HF_ENDPOINT: "https://hub.example/hf/" });

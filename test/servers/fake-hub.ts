@@ -27,7 +27,7 @@ export interface HubRequest {
 /** Content of so many bytes or more is kept on the second server. */
 const LARGE = 4096;
 const PAGE = 3;
-/** The token that the fake accepts. */
+/** The token that the fake accepts unless told. */
 export const TOKEN = "hf_fakeTokenForTests";
 
 /** Speaks the Hub's protocol on two loopback ports, and fails on demand or by chance. */
@@ -39,6 +39,8 @@ export class FakeHub {
   pace: number | undefined;
   /** Where each page of a listing sends on to, instead of to the next. */
   nextPage: string | undefined;
+  /** The token that it accepts. */
+  token = TOKEN;
   /** The commit of everything, whatever was asked for. */
   pinned: string | undefined;
   readonly #sockets = new Set<Socket>();
@@ -140,7 +142,7 @@ export class FakeHub {
   ): boolean {
     const repository = this.repositories[name];
     const { authorization } = headers;
-    const hasToken = authorization === `Bearer ${TOKEN}`;
+    const hasToken = authorization === `Bearer ${this.token}`;
     if (authorization !== undefined && !hasToken) {
       refuse(response, 401, undefined, "Invalid credentials in Authorization header");
     } else if (!repository || (repository.access === "private" && !hasToken)) {
