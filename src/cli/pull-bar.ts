@@ -65,7 +65,8 @@ export class PullBar {
         format: FORMAT,
         barsize: 30,
         fps: REDRAWS_PER_SECOND,
-        hideCursor: true,
+        // Its own handlers of signals would keep the process from being ended by one.
+        gracefulExit: false,
         stream: asStream(this.#stderr),
       },
       progress.Presets.shades_classic,

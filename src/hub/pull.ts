@@ -2,7 +2,8 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { abortedBy, abortTogether } from "../abort.js";
-import { AbortError, GenerationError, ModelNotFoundError } from "../errors.js";
+import { AbortError, GenerationError, ModelLoadError, ModelNotFoundError } from "../errors.js";
+import { readBeginning } from "../regular-file.js";
 import type { PullProgress } from "../types.js";
 import { download, persist, type RetrySettings } from "./download.js";
 import { hubCache, isOffline, readHubAddress } from "./environment.js";
@@ -42,6 +43,7 @@ export const PULL_DEFAULTS: PullSettings = {
 const MOST_AT_A_TIME = 4;
 const REPORT_MS = 200;
 const WAIT_MS = 1000;
+const ONLINE = "Pull it without --offline, and without HF_HUB_OFFLINE.";
 const LARGEST_INDEX = 256 * 1024 * 1024;
 
 /**
@@ -98,8 +100,9 @@ class Pull {
     try {
       yield { status: `looking up ${this.#name.repository}` };
       const listing = await this.#list();
-      await this.#cache.prepare();
+      await this.#cache.prepareLock();
       lock = yield* this.#lock();
+      await this.#cache.prepare();
       const files = await this.#choose(listing, file);
       yield* this.#fetchAll(await this.#missing(files), listing);
       yield await this.#finish(files, listing);
@@ -107,6 +110,7 @@ class Pull {
       unlink();
       this.#work.abort(new AbortError("The download was left."));
       await this.#fetching;
+      if (lock) await this.#cache.tidy();
       await lock?.release();
     }
   }
@@ -140,9 +144,11 @@ class Pull {
     return readFile(this.#cache.blob(index), "utf8");
   }
 
+  /** Of several files with the same content one. */
   async #missing(files: HubFile[]): Promise<HubFile[]> {
-    const isThere = await Promise.all(files.map((file) => this.#cache.has(file)));
-    const missing = files.filter((_, index) => !isThere[index]);
+    const contents = [...new Map(files.map((file) => [file.hash, file])).values()];
+    const isThere = await Promise.all(contents.map((file) => this.#cache.has(file)));
+    const missing = contents.filter((_, index) => !isThere[index]);
     const kept = await Promise.all(missing.map((file) => this.#cache.partialSize(file)));
     const bytes = missing.reduce((sum, { size }, index) => sum + size - kept[index]!, 0);
     await checkSpace(this.#cache.folder, bytes);
@@ -220,17 +226,24 @@ async function findOffline(
   const commit = await cache.commitOf(revision);
   const path = commit && cache.snapshot(commit);
   const files = commit === undefined ? [] : await cache.filesOf(commit);
-  if (path === undefined || files.length === 0) {
-    throw new ModelNotFoundError(`${repository} is not in ${cache.cache}, and this is offline.`, {
+  const isChosenThere = chosen === undefined || files.some((file) => file.path === chosen);
+  if (path === undefined || files.length === 0 || !isChosenThere) {
+    const what = files.length === 0 ? repository : `${chosen} of ${repository}`;
+    throw new ModelNotFoundError(`${what} is not in ${cache.cache}, and this is offline.`, {
       provider: "mlx",
       model: repository,
       url: cache.cache,
-      hint: "Pull it without --offline, and without HF_HUB_OFFLINE.",
+      hint: ONLINE,
     });
   }
   const [index] = chosen === undefined ? indexOf(files) : [];
-  const text = index && (await readFile(join(path, INDEX), "utf8"));
-  wantedFiles(repository, files, text, chosen);
+  const text = index && (await readBeginning(join(path, INDEX), LARGEST_INDEX));
+  try {
+    wantedFiles(repository, files, text, chosen);
+  } catch (error) {
+    // What the Hub has is not known here: a part may not have been downloaded.
+    throw ModelLoadError.is(error) ? error.with({ hint: ONLINE }) : error;
+  }
   return { status: "success", path };
 }
 

@@ -1,5 +1,5 @@
 import { lstat, readdir, readFile, readlink, rm } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { basename, join } from "node:path";
 import { GenerationError, ModelNotFoundError } from "../errors.js";
 import { tryLock } from "./lock.js";
 import { RepositoryCache } from "./repository-cache.js";
@@ -23,7 +23,7 @@ export async function removeRepository({ cache, repository, revision }: Removal)
   if (!stats.isDirectory()) {
     throw refusal(`${repo.folder} is a link`, "Remove it, and what it leads to, yourself.");
   }
-  await repo.prepare();
+  await repo.prepareLock();
   const lock = await tryLock(repo.lockFile, () => {});
   if (!("release" in lock)) {
     throw refusal(`${repository} is being downloaded by process ${lock.pid} on ${lock.host}`);
@@ -35,9 +35,6 @@ export async function removeRepository({ cache, repository, revision }: Removal)
     return before - (await bytesIn(repo.folder));
   } finally {
     await lock.release();
-    if (!(await lstat(repo.folder).catch(() => undefined))) {
-      await rm(dirname(repo.lockFile), { recursive: true, force: true });
-    }
   }
 }
 

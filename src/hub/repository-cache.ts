@@ -1,17 +1,18 @@
 import { randomUUID } from "node:crypto";
 import {
   lstat,
-  mkdir,
   readdir,
   readFile,
   readlink,
   rename,
+  rmdir,
   stat,
   symlink,
   writeFile,
 } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import { GenerationError } from "../errors.js";
+import { makeFolder } from "../make-folder.js";
 import type { HubFile } from "./listing.js";
 import { repositoryFolder } from "./repository-name.js";
 import { isCommit } from "./safe-names.js";
@@ -46,10 +47,21 @@ export class RepositoryCache {
     return join(this.folder, "blobs", `${hash}.llm-client.incomplete`);
   }
 
+  async prepareLock(): Promise<void> {
+    await makeFolder(dirname(this.lockFile));
+  }
+
+  /** Call it with the lock: who held it before may have removed the repository. */
   async prepare(): Promise<void> {
-    await mkdir(dirname(this.lockFile), { recursive: true });
-    await mkdir(this.folder, { recursive: true });
+    await makeFolder(this.folder);
     await ensureFolder(this.folder, ["blobs"]);
+  }
+
+  /** Takes back what `prepare` made, where nothing was put into it. */
+  async tidy(): Promise<void> {
+    for (const folder of [join(this.folder, "blobs"), this.folder]) {
+      await rmdir(folder).catch(() => {});
+    }
   }
 
   /** Whether the content of a file is there; Python may keep it behind a link. */
@@ -114,7 +126,7 @@ async function ensureFolder(root: string, parts: string[]): Promise<string> {
   for (const part of parts) {
     folder = join(folder, part);
     const stats = await lstat(folder).catch(() => undefined);
-    if (stats === undefined) await mkdir(folder, { recursive: true });
+    if (stats === undefined) await makeFolder(folder);
     else if (!stats.isDirectory()) throw inTheWay(folder);
   }
   return folder;

@@ -104,6 +104,14 @@ test("a terminal gets one bar over all parts", async () => {
   expect(io.stderr.text).toMatch(/\nsuccess\n$/);
 });
 
+test("a bar leaves signals to others", async () => {
+  const before = process.listenerCount("SIGTERM");
+  const bar = new PullBar(new FakeIo({ isTTY: true }).stderr, false);
+  await bar.show({ status: "downloading a", digest: "a", total: 1_000_000, completed: 0 });
+  expect(process.listenerCount("SIGTERM")).toBe(before);
+  await bar.end();
+});
+
 test.each<[string, string[], Record<string, string>, number, string]>([
   ["a model that is not there", ["org/nosuch"], {}, 5, "has no model"],
   ["a gated model", ["org/gated"], {}, 4, "Accept its terms at"],
@@ -111,6 +119,7 @@ test.each<[string, string[], Record<string, string>, number, string]>([
   ["no hub", ["org/tiny"], { HF_ENDPOINT: "http://127.0.0.1:1" }, 3, "refused the connection"],
   ["a wrong name", ["../tiny"], {}, 2, "not the name of a model"],
   ["a wrong endpoint", ["org/tiny"], { HF_ENDPOINT: "hub" }, 2, "HF_ENDPOINT"],
+  ["a cache that cannot be", ["org/tiny"], { HF_HOME: "/proc" }, 1, "Set HF_HOME or HF_HUB_CACHE"],
   ["nothing offline", ["org/tiny", "--offline"], {}, 5, "this is offline"],
 ])("%s ends with the code of its kind", async (_, args, env, expected, message) => {
   folders.hub.repositories["org/gated"] = { files: modelFiles(), access: "gated" };

@@ -21,7 +21,9 @@ import {
   TimeoutError,
   ValidationError,
 } from "../../src/errors.js";
+import { type Lock, tryLock } from "../../src/hub/lock.js";
 import { pullFromHub } from "../../src/hub/pull.js";
+import { RepositoryCache } from "../../src/hub/repository-cache.js";
 import { bytes, HubFolders, modelFiles, NEEDED, SETTINGS } from "../helpers/hub-folders.js";
 import { entryOf, gitHash, sha256, TOKEN } from "../servers/fake-hub.js";
 import { HUB_FAULTS } from "../servers/hub-faults.js";
@@ -116,6 +118,31 @@ describe("a download", () => {
     expect([...servers].sort()).toEqual([`hub,Bearer ${TOKEN}`, "storage,"]);
   });
 
+  test("takes the token of another hub, however it begins", async () => {
+    folders.hub.repositories["org/private"] = { files: modelFiles(), access: "private" };
+    folders.hub.token = "AKCp8tokenOfAnotherHub";
+    await folders.pull("org/private", { env: { ...folders.env, HF_TOKEN: folders.hub.token } });
+    expect(Object.keys(await folders.contents("org/private")).sort()).toEqual(NEEDED);
+  });
+
+  test("brings what several files have in common once", async () => {
+    const weights = bytes(200_000);
+    const files = {
+      ...modelFiles(),
+      "model-00001-of-00002.safetensors": weights,
+      "model-00002-of-00002.safetensors": weights,
+      "special_tokens_map.json": "{}",
+    };
+    folders.hub.repositories["org/same"] = { files };
+    const told = await folders.pull("org/same");
+    expect(folders.hub.sent("model.safetensors")).toBe(weights.length);
+    const contents = await folders.contents("org/same");
+    expect(contents["model-00002-of-00002.safetensors"]!.equals(weights)).toBe(true);
+    expect(String(contents["special_tokens_map.json"])).toBe("{}");
+    const [last] = told.filter(({ total }) => total === weights.length).slice(-1);
+    expect(last!.completed).toBe(weights.length);
+  });
+
   test("does not follow the list of files to another server with the token", async () => {
     const { hub } = folders;
     hub.repositories["org/tiny"]!.entries = [];
@@ -169,6 +196,26 @@ describe("a download", () => {
   });
 });
 
+test("a download of which nothing can be read leaves no folder behind", async () => {
+  folders.hub.repositories["org/torch"] = { files: { "pytorch_model.bin": bytes(9000, 3) } };
+  expect(await folders.refusal("org/torch")).toBeInstanceOf(ModelLoadError);
+  await expect(stat(folders.folder("org/torch"))).rejects.toMatchObject({ code: "ENOENT" });
+});
+
+test("a download that waited while the model was removed begins anew", async () => {
+  await folders.pull("org/tiny");
+  const { lockFile } = new RepositoryCache(folders.cache, "org/tiny");
+  const lock = (await tryLock(lockFile, () => {})) as Lock;
+  const { signal } = new AbortController();
+  const given = { model: "org/tiny", signal, env: folders.env };
+  for await (const { status } of pullFromHub(given, SETTINGS)) {
+    if (!status.startsWith("waiting for process")) continue;
+    await rm(folders.folder("org/tiny"), { recursive: true });
+    await lock.release();
+  }
+  expect(Object.keys(await folders.contents("org/tiny")).sort()).toEqual(NEEDED);
+});
+
 describe("offline", () => {
   test("finds what was downloaded, without asking anybody", async () => {
     const [path] = (await folders.pull("org/tiny")).slice(-1);
@@ -187,7 +234,20 @@ describe("offline", () => {
     await folders.pull("org/tiny");
     const commit = folders.hub.commitOf("org/tiny");
     await rm(folders.folder("org/tiny", "snapshots", commit, "model.safetensors"));
-    expect(await folders.refusal("org/tiny", { offline: true })).toBeInstanceOf(ModelLoadError);
+    const broken = await folders.refusal("org/tiny", { offline: true });
+    expect(broken).toBeInstanceOf(ModelLoadError);
+    expect(broken.hint).toBe("Pull it without --offline, and without HF_HUB_OFFLINE.");
+  });
+
+  test("says that another file of a model was not downloaded", async () => {
+    const files = { "a.gguf": bytes(5000, 9), "b.gguf": bytes(5000, 1) };
+    folders.hub.repositories["org/two"] = { files };
+    await folders.pull("org/two", { file: "b.gguf" });
+    const error = await folders.refusal("org/two", { file: "a.gguf", offline: true });
+    expect(error).toBeInstanceOf(ModelNotFoundError);
+    expect(error.message).toBe(
+      `a.gguf of org/two is not in ${folders.cache}, and this is offline.`,
+    );
   });
 });
 
