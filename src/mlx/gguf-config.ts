@@ -46,7 +46,7 @@ export async function configOfGguf(header: GgufHeader): Promise<Json> {
     intermediate_size: needed("feed_forward_length"),
     rms_norm_eps: needed("attention.layer_norm_rms_epsilon"),
     rope_theta: number("rope.freq_base") ?? 10_000,
-    rope_scaling: await ropeScaling(header, metadata, architecture),
+    rope_scaling: await ropeScaling(header, metadata, architecture, headDim),
     max_position_embeddings: needed("context_length"),
     vocab_size: embedding.shape[0],
     tie_word_embeddings: !header.tensors.has("output.weight"),
@@ -130,10 +130,15 @@ async function ropeScaling(
   header: GgufHeader,
   metadata: GgufMetadata,
   architecture: string,
+  headDim: number,
 ): Promise<Json | null> {
   const factors = header.tensors.get(ROPE_FACTORS);
   if (factors) {
-    if (factors.type !== "F32") throw badGguf(header.file, "has rope_freqs.weight that is not F32");
+    const { type, shape } = factors;
+    if (type !== "F32" || shape.length > 1 || shape[0] !== headDim / 2) {
+      const wanted = `${headDim / 2} numbers of F32`;
+      throw badGguf(header.file, `has "${ROPE_FACTORS}" that is not ${wanted}`);
+    }
     const values = (await readFloats(header, factors)).map((value) => Number(value.toPrecision(7)));
     // Llama 3's own scaling, as the factors that it comes to.
     const context = metadata.number(`${architecture}.context_length`);

@@ -1,5 +1,6 @@
-import { open, type FileHandle } from "node:fs/promises";
+import type { FileHandle } from "node:fs/promises";
 import { ModelLoadError } from "../errors.js";
+import { openRegular, readExactly, whyUnread } from "../regular-file.js";
 
 /** What the header of a GGUF file says under one name. */
 export type GgufValue = number | boolean | string | GgufList;
@@ -117,15 +118,11 @@ export function isGgufFile(path: string): boolean {
 export async function readGgufHeader(file: string): Promise<GgufHeader> {
   let handle: FileHandle | undefined;
   try {
-    handle = await open(file, "r");
-    const stats = await handle.stat();
-    if (!stats.isFile()) throw badGguf(file, "is not a regular file");
-    return await readHeader(handle, file, stats.size);
+    handle = await openRegular(file);
+    return await readHeader(handle, file, (await handle.stat()).size);
   } catch (error) {
     if (error instanceof ModelLoadError) throw error;
-    const reason =
-      (error as NodeJS.ErrnoException).code === "ENOENT" ? "does not exist" : "cannot be read";
-    throw badGguf(file, reason, error);
+    throw badGguf(file, whyUnread(error), error);
   } finally {
     await handle?.close();
   }
@@ -136,9 +133,9 @@ export async function readFloats(
   { file, dataOffset }: GgufHeader,
   { begin, end }: GgufTensor,
 ): Promise<number[]> {
-  const handle = await open(file, "r");
+  const handle = await openRegular(file);
   try {
-    const bytes = await readUpTo(handle, dataOffset + begin, end - begin);
+    const bytes = await readExactly(handle, dataOffset + begin, end - begin);
     return Array.from({ length: bytes.length / 4 }, (_, index) => bytes.readFloatLE(index * 4));
   } finally {
     await handle.close();
@@ -148,7 +145,7 @@ export async function readFloats(
 /** Its length is only known once it was read: so more is read until it is enough. */
 async function readHeader(handle: FileHandle, file: string, size: number): Promise<GgufHeader> {
   for (let length = FIRST_READ; ; length *= 4) {
-    const bytes = await readUpTo(handle, 0, Math.min(length, size, MAX_HEADER_BYTES));
+    const bytes = await readExactly(handle, 0, Math.min(length, size, MAX_HEADER_BYTES));
     try {
       return parseHeader(new Cursor(bytes, file), size);
     } catch (error) {
@@ -161,17 +158,6 @@ async function readHeader(handle: FileHandle, file: string, size: number): Promi
       }
     }
   }
-}
-
-async function readUpTo(handle: FileHandle, position: number, length: number): Promise<Buffer> {
-  const buffer = Buffer.alloc(length);
-  let filled = 0;
-  while (filled < length) {
-    const { bytesRead } = await handle.read(buffer, filled, length - filled, position + filled);
-    if (bytesRead === 0) throw new Error(`the file ended at byte ${position + filled}`);
-    filled += bytesRead;
-  }
-  return buffer;
 }
 
 class OutOfBytes extends Error {}

@@ -1,5 +1,6 @@
-import { readFile, stat } from "node:fs/promises";
+import type { FileHandle } from "node:fs/promises";
 import { ModelLoadError } from "../errors.js";
+import { openRegular } from "../regular-file.js";
 
 /** A JSON object. */
 export type Json = Record<string, unknown>;
@@ -50,18 +51,22 @@ export async function readText(
   code: FileProblem,
   largest = LARGEST_FILE,
 ): Promise<string | undefined> {
+  let handle: FileHandle | undefined;
   try {
-    const { size } = await stat(file);
+    handle = await openRegular(file);
+    const { size } = await handle.stat();
     if (size > largest) {
       const message = `${file} is ${size} bytes long; at most ${largest} are read.`;
       throw badFile(code, message, "Download the model again, or choose another one.");
     }
-    return await readFile(file, "utf8");
+    return await handle.readFile("utf8");
   } catch (error) {
     if (error instanceof ModelLoadError) throw error;
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
     const message = `${file} cannot be read: ${(error as Error).message}.`;
-    throw badFile(code, message, "Check the file's permissions.", error);
+    throw badFile(code, message, "It must be a file that this user may read.", error);
+  } finally {
+    await handle?.close();
   }
 }
 

@@ -1,5 +1,6 @@
-import { open, type FileHandle } from "node:fs/promises";
+import type { FileHandle } from "node:fs/promises";
 import { ModelLoadError } from "../errors.js";
+import { openRegular, readExactly, whyUnread } from "../regular-file.js";
 import { isObject } from "./json-file.js";
 
 /** Where one tensor lies in a safetensors file. */
@@ -55,17 +56,14 @@ const MAX_DIMENSION = 2 ** 31 - 1;
 export async function readSafetensorsHeader(file: string): Promise<SafetensorsHeader> {
   let handle: FileHandle | undefined;
   try {
-    handle = await open(file, "r");
-    const stats = await handle.stat();
-    if (!stats.isFile()) throw badWeights(file, "is not a regular file");
-    const headerBytes = await readHeaderLength(handle, file, stats.size);
+    handle = await openRegular(file);
+    const { size } = await handle.stat();
+    const headerBytes = await readHeaderLength(handle, file, size);
     const text = await readHeaderText(handle, file, headerBytes);
-    return checkHeader(file, text, stats.size - LENGTH_BYTES - headerBytes);
+    return checkHeader(file, text, size - LENGTH_BYTES - headerBytes);
   } catch (error) {
     if (error instanceof ModelLoadError) throw error;
-    const reason =
-      (error as NodeJS.ErrnoException).code === "ENOENT" ? "does not exist" : "cannot be read";
-    throw badWeights(file, reason, error);
+    throw badWeights(file, whyUnread(error), error);
   } finally {
     await handle?.close();
   }
@@ -96,17 +94,6 @@ async function readHeaderText(handle: FileHandle, file: string, length: number):
   } catch (error) {
     throw badWeights(file, "has a header that is not UTF-8", error);
   }
-}
-
-async function readExactly(handle: FileHandle, position: number, length: number): Promise<Buffer> {
-  const buffer = Buffer.alloc(length);
-  let filled = 0;
-  while (filled < length) {
-    const { bytesRead } = await handle.read(buffer, filled, length - filled, position + filled);
-    if (bytesRead === 0) throw new Error(`the file ended at byte ${position + filled}`);
-    filled += bytesRead;
-  }
-  return buffer;
 }
 
 function checkHeader(file: string, text: string, dataBytes: number): SafetensorsHeader {
