@@ -1,5 +1,6 @@
-import { readdir, readFile, stat } from "node:fs/promises";
+import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { readBeginning } from "../regular-file.js";
 import type { ModelDetails, ModelFile } from "../types.js";
 import { readTemplates } from "./chat-template.js";
 import { isGgufFile, readGgufHeader } from "./gguf.js";
@@ -12,20 +13,23 @@ const LONGEST_FRONT_MATTER = 64 * 1024;
 
 /** Everything that can be told of the model in a folder or GGUF file without loading it. */
 export async function showLocalModel(id: string, model: string): Promise<ModelDetails> {
-  const folder = isGgufFile(model) ? dirname(model) : model;
+  const isFile = isGgufFile(model);
+  const folder = isFile ? dirname(model) : model;
+  const isSnapshot = basename(dirname(folder)) === "snapshots";
+  // What lies beside a GGUF file is no part of the model, unless it was downloaded with it.
+  const isWhole = !isFile || isSnapshot;
   return {
     ...(await describeModel(id, model)),
     parameters: await countParameters(model).catch(() => undefined),
-    files: await listFiles(folder),
+    files: await listFiles(folder, isWhole ? await readdir(folder) : [basename(model)]),
     hasTemplate: (await readTemplates(model).catch(() => [])).length > 0,
-    license: await licenseOf(folder),
-    revision: basename(dirname(folder)) === "snapshots" ? basename(folder) : undefined,
+    license: isWhole ? await licenseOf(folder) : undefined,
+    revision: isSnapshot ? basename(folder) : undefined,
   };
 }
 
-async function listFiles(folder: string): Promise<ModelFile[]> {
-  const names = (await readdir(folder)).sort();
-  const files = names.map(async (name) => {
+async function listFiles(folder: string, names: string[]): Promise<ModelFile[]> {
+  const files = names.sort().map(async (name) => {
     const stats = await stat(join(folder, name)).catch(() => undefined);
     return stats?.isFile() ? [{ name, size: stats.size }] : [];
   });
@@ -36,13 +40,14 @@ async function listFiles(folder: string): Promise<ModelFile[]> {
 async function countParameters(folder: string): Promise<number | undefined> {
   if (isGgufFile(folder)) return parametersOf(await readGgufHeader(folder));
   const { config, weightFiles } = await readModelFiles(folder);
-  if (isObject(config.quantization_config) && config.quantization_config.quant_method)
+  if (isObject(config.quantization_config) && config.quantization_config.quant_method) {
     return undefined;
+  }
   const headers = await Promise.all(weightFiles.map(readSafetensorsHeader));
   const tensors = new Map(headers.flatMap((header) => [...header.tensors]));
   let count = 0;
   for (const [name, entry] of tensors) count += numbersIn(name, entry, tensors, config);
-  return count;
+  return Number.isFinite(count) ? count : undefined;
 }
 
 /** MLX packs quantized numbers into words of 32 bits and keeps their scales beside them. */
@@ -66,12 +71,20 @@ function bitsOf(layer: string, config: Json): number {
   return Number((isObject(own) ? own.bits : undefined) ?? all.bits);
 }
 
-/** The licence that the front matter of the README names, else the configuration. */
+/** The licence that the front matter of the README names. */
 async function licenseOf(folder: string): Promise<string | undefined> {
-  const text = await readFile(join(folder, "README.md"), "utf8").catch(() => "");
-  const [, front = ""] = /^---\r?\n(.*?)\n---/s.exec(text.slice(0, LONGEST_FRONT_MATTER)) ?? [];
-  const entryOf = (key: string) =>
-    new RegExp(`^${key}: *["']?(.*?)["']?\\s*$`, "m").exec(front)?.[1];
+  const readme = join(folder, "README.md");
+  const text = await readBeginning(readme, LONGEST_FRONT_MATTER).catch(() => "");
+  const [opening, ...lines] = text.split(/\r?\n/);
+  const front = opening === "---" ? lines.slice(0, Math.max(lines.indexOf("---"), 0)) : [];
+  // Not by one pattern: in a long line of spaces that would take seconds.
+  const entryOf = (key: string) => {
+    const line = front.find((each) => each.startsWith(`${key}:`)) ?? "";
+    return line
+      .slice(key.length + 1)
+      .trim()
+      .replace(/^["']|["']$/g, "");
+  };
   const license = entryOf("license");
-  return (license === "other" ? entryOf("license_name") : undefined) || license || undefined;
+  return (license === "other" ? entryOf("license_name") : "") || license || undefined;
 }

@@ -48,9 +48,26 @@ test.each([
   ['---\r\nlicense: "mit"\r\n---\r\n', "mit"],
   ["---\nlicense: other\nlicense_name: gemma\n---\n", "gemma"],
   ["# No front matter\nlicense: mit\n", undefined],
+  ["---\nlicense: mit\n", undefined],
 ])("the licence of %j is %s", async (text, license) => {
   await writeFile(join(folder, "README.md"), text);
   expect((await showLocalModel("x", folder)).license).toBe(license);
+});
+
+test("a licence of many spaces does not take seconds", async () => {
+  const license = `a${" ".repeat(60_000)}b`;
+  await writeFile(join(folder, "README.md"), `---\nlicense: ${license}\n---\n`);
+  const startedAt = performance.now();
+  expect((await showLocalModel("x", folder)).license).toBe(license);
+  expect(performance.now() - startedAt).toBeLessThan(1000);
+});
+
+test("of a GGUF file tells nothing of what lies beside it", async () => {
+  await cp(join(__dirname, "../fixtures/gguf/llama-f32.gguf"), join(folder, "tiny.gguf"));
+  await writeFile(join(folder, "README.md"), "---\nlicense: mit\n---\n");
+  const details = await showLocalModel("tiny", join(folder, "tiny.gguf"));
+  expect(details.files!.map(({ name }) => name)).toEqual(["tiny.gguf"]);
+  expect(details.license).toBeUndefined();
 });
 
 test("a folder without a model is told as broken", async () => {
