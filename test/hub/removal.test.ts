@@ -1,4 +1,4 @@
-import { cp, mkdir, readFile, rename, symlink, writeFile } from "node:fs/promises";
+import { cp, mkdir, readFile, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { GenerationError, ModelNotFoundError, ValidationError } from "../../src/errors.js";
@@ -91,11 +91,40 @@ test("a model that is being downloaded stays", async () => {
   expect(error.message).toContain(`is being downloaded by process ${process.pid}`);
 });
 
+test("a cache that cannot be written is told", async () => {
+  await folders.pull("org/tiny");
+  await rm(join(folders.cache, ".locks"), { recursive: true });
+  await writeFile(join(folders.cache, ".locks"), "in the way");
+  expect(await refusal("org/tiny")).toMatchObject({
+    code: "not_removed",
+    message: expect.stringMatching(/^org\/tiny cannot be removed: E/),
+    hint: "This user must be allowed to write in the cache.",
+  });
+});
+
 test("a model of our own cache goes", async () => {
   const own = join(folders.home, ".cache/llm-client/models/org/own");
   await cp(join(__dirname, "../fixtures/models/llama"), own, { recursive: true });
   expect((await remove("org/own")).bytes).toBeGreaterThan(100_000);
   expect(await refusal("org/own")).toBeInstanceOf(ModelNotFoundError);
+});
+
+test("a folder of models in our own cache stays", async () => {
+  const own = join(folders.home, ".cache/llm-client/models/org/own");
+  await cp(join(__dirname, "../fixtures/models/llama"), own, { recursive: true });
+  expect(await refusal("org")).toBeInstanceOf(ModelNotFoundError);
+  expect((await remove("org/own")).bytes).toBeGreaterThan(100_000);
+});
+
+test("a model stays where its name means another one", async () => {
+  await folders.pull("org/tiny");
+  const place = join(folders.home, "models");
+  await cp(join(__dirname, "../fixtures/models/llama"), join(place, "org/tiny"), {
+    recursive: true,
+  });
+  const error = await refusal("org/tiny", [place]);
+  expect(error.message).toContain(`it lies in ${join(place, "org/tiny")}, which is not our cache`);
+  expect(Object.keys(await folders.contents("org/tiny"))).toContain("config.json");
 });
 
 test("what others keep stays", async () => {
