@@ -1,11 +1,12 @@
 import type { Dirent } from "node:fs";
-import { readFile, readdir, stat } from "node:fs/promises";
+import { readdir, stat } from "node:fs/promises";
 import { basename, isAbsolute, join, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
-import { ConfigurationError, ModelLoadError, ModelNotFoundError } from "../errors.js";
+import { ConfigurationError, LLMError, ModelLoadError, ModelNotFoundError } from "../errors.js";
 import { expandHome, homeFolder } from "../home-folder.js";
 import { hubCache } from "../hub/environment.js";
 import { nearestName } from "../nearest-name.js";
+import { readBeginning } from "../regular-file.js";
 import { isGgufFile } from "./gguf.js";
 
 /** A model's folder, or its GGUF file, and the name that finds it again. */
@@ -35,6 +36,8 @@ export const DEMO_FOLDER = fileURLToPath(new URL("../../models/demo", import.met
 
 const MODEL_NAME = /^(?:(?<org>\w[\w.-]*)\/)?(?<name>\w[\w.-]*)(?:@(?<revision>\w[\w./-]*))?$/;
 const MAX_NAME_LENGTH = 256;
+const LARGEST_SETTINGS = 1024 * 1024;
+const LONGEST_COMMIT = 1024;
 const COMMIT = /^[0-9a-f]{7,64}$/;
 
 /**
@@ -70,6 +73,16 @@ export async function findModel(name: string, search: ModelSearch = {}): Promise
     if (folder && place !== here && (await isFolder(folder))) return folder;
   }
   throw await notFound(name, places.map(describe), search);
+}
+
+/** The folder of an adapter: like a model's, and any folder that is there by that path. */
+export async function findAdapter(name: string, search: ModelSearch = {}): Promise<string> {
+  const path = resolve(process.cwd(), expandHome(name, search.env));
+  if (await isFolder(path)) return path;
+  return findModel(name, search).catch((error: unknown) => {
+    const isConfiguration = ConfigurationError.is(error) || !LLMError.is(error);
+    throw isConfiguration ? error : adapterNotFound(name, path);
+  });
 }
 
 /** All models in the places where `findModel` looks, in that order; their files are not read. */
@@ -158,7 +171,7 @@ async function modelPlaces({
 /** LM Studio lets its user move the models elsewhere and notes where in its settings. */
 async function lmStudioDownloads(home: string): Promise<string | undefined> {
   try {
-    const text = await readFile(join(home, ".lmstudio", "settings.json"), "utf8");
+    const text = await readBeginning(join(home, ".lmstudio", "settings.json"), LARGEST_SETTINGS);
     const { downloadsFolder } = JSON.parse(text) as { downloadsFolder?: unknown };
     return typeof downloadsFolder === "string" && isAbsolute(downloadsFolder)
       ? downloadsFolder
@@ -172,7 +185,8 @@ async function lmStudioDownloads(home: string): Promise<string | undefined> {
 /** The folder of one revision in a repository of the hub cache; `main` unless told. */
 async function snapshotFolder(repository: string, revision = "main"): Promise<string | undefined> {
   if (revision.split("/").includes("..")) return undefined;
-  const commit = await readFile(join(repository, "refs", revision), "utf8").catch(() => undefined);
+  const reference = join(repository, "refs", revision);
+  const commit = await readBeginning(reference, LONGEST_COMMIT).catch(() => undefined);
   const wanted = commit?.trim() ?? revision;
   const snapshots = (await subfolders(join(repository, "snapshots"))).map((path) => basename(path));
   const match = snapshots.find(
@@ -260,6 +274,14 @@ function severalModels(folder: string, models: FoundModel[]): ConfigurationError
   const names = models.map(({ id }) => id).join(", ");
   return new ConfigurationError(`${folder} is not a model, but a folder of models: ${names}.`, {
     hint: `Name the model too, for example "${models[0]!.id}".`,
+  });
+}
+
+function adapterNotFound(name: string, path: string): ModelNotFoundError {
+  const message = `There is no adapter "${name}": ${path} is not a folder, and none of that name was pulled.`;
+  return new ModelNotFoundError(message, {
+    model: name,
+    hint: "Give the folder that holds adapter_config.json, or org/name of one that was pulled.",
   });
 }
 

@@ -5,6 +5,7 @@ import { AdaptedModels } from "./adapted-models.js";
 import { type ChatTemplate, loadChatTemplate } from "./chat-template.js";
 import { type ModelFiles, readModelFiles } from "./model-files.js";
 import { memoryLimit, reserveMemory } from "./model-memory.js";
+import type { ModelLease } from "./model-pool.js";
 import { cacheBytes } from "./footprint.js";
 import { loadError } from "./native-errors.js";
 import type { NativeAddon, NativeConversion, NativeModel } from "./native-types.js";
@@ -17,7 +18,7 @@ export interface LoadedModel extends ModelParts {
   /** Tokens that end a reply. */
   stopTokens: number[];
   /** The same with the adapter of a folder. */
-  withAdapter(folder: string, signal: AbortSignal): Promise<LoadedModel>;
+  withAdapter(folder: string, signal: AbortSignal): Promise<ModelLease>;
   /** Frees it. */
   close(): void;
 }
@@ -69,10 +70,10 @@ export async function loadModel(
       ...parts,
       files,
       stopTokens: stopTokensOf(files, parts),
-      withAdapter: async (adapter, until) => ({
-        ...model,
-        native: await adapted.with(adapter, until),
-      }),
+      withAdapter: async (adapter, until) => {
+        const { native, release } = await adapted.with(adapter, until);
+        return { model: { ...model, native }, release };
+      },
       close,
     };
     return model;

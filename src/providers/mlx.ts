@@ -5,8 +5,8 @@ import type { PullSettings } from "../hub/pull.js";
 import { generateText, type GenerationOutcome } from "../mlx/generation.js";
 import { expandHome } from "../home-folder.js";
 import { findModel, listLocalModels, readModelFiles } from "../mlx/model-files.js";
-import { DEMO, looksLikePath, type ModelSearch } from "../mlx/model-places.js";
-import type { LoadedModel, LoadOptions } from "../mlx/model.js";
+import { DEMO, findAdapter, looksLikePath, type ModelSearch } from "../mlx/model-places.js";
+import type { LoadOptions } from "../mlx/model.js";
 import { type ModelLease, ModelPool } from "../mlx/model-pool.js";
 import { loadNative, nativeAvailability } from "../mlx/native.js";
 import { generationError } from "../mlx/native-errors.js";
@@ -165,8 +165,10 @@ export class MlxProvider implements Provider {
     const name = request.model ?? this.defaultModel;
     const { quantize, adapter } = request.providerOptions?.mlx ?? {};
     const lease = await this.#acquire(name, signal, { quantize });
+    let adapted: ModelLease | undefined;
     try {
-      const model = adapter ? await this.#adapt(lease, adapter, signal) : lease.model;
+      adapted = adapter ? await this.#adapt(lease, adapter, signal) : undefined;
+      const { model } = adapted ?? lease;
       const { buildPrompt } = await import("../mlx/prompt.js");
       const { tokens, maxTokens, warnings } = await buildPrompt(model, request, signal);
       if (name === DEMO && request.model === undefined && !this.#isModelNamed) {
@@ -185,6 +187,7 @@ export class MlxProvider implements Provider {
       };
       yield [finish];
     } finally {
+      adapted?.release();
       lease.release();
     }
   }
@@ -200,8 +203,8 @@ export class MlxProvider implements Provider {
     return this.#pool.acquire({ folder, ...options }, signal);
   }
 
-  async #adapt({ model }: ModelLease, adapter: string, signal: AbortSignal): Promise<LoadedModel> {
-    const folder = await untilAborted(findModel(adapter, this.#search), signal);
+  async #adapt({ model }: ModelLease, adapter: string, signal: AbortSignal): Promise<ModelLease> {
+    const folder = await untilAborted(findAdapter(adapter, this.#search), signal);
     return model.withAdapter(folder, signal);
   }
 

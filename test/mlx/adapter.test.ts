@@ -95,10 +95,33 @@ describeNative("adapters of one model", (addon) => {
       }),
     );
     const first = await models.with(folders[0]!, signal);
-    expect(await models.with(folders[0]!, signal)).toBe(first);
+    expect((await models.with(folders[0]!, signal)).native).toBe(first.native);
     for (const folder of folders) await models.with(folder, signal);
-    expect(await models.with(folders[0]!, signal)).not.toBe(first);
+    expect((await models.with(folders[0]!, signal)).native).not.toBe(first.native);
     models.close();
+  });
+
+  test("stay while somebody uses them, however many others come", async () => {
+    const models = new AdaptedModels(base);
+    const used = await models.with(folderOf("lora"), signal);
+    models.close();
+    used.native.session().close();
+    used.release();
+    await Promise.resolve();
+    expect(() => used.native.session()).toThrow("the model is closed");
+  });
+
+  test("that fail after nobody waits any more trouble nobody", async () => {
+    const unhandled = jest.fn();
+    process.on("unhandledRejection", unhandled);
+    const none = join(scratch, "none");
+    const aborted = new AdaptedModels(base).with(none, AbortSignal.abort(new Error("left")));
+    await expect(aborted).rejects.toThrow("left");
+    // Another one that fails takes as long.
+    await expect(new AdaptedModels(base).with(none, signal)).rejects.toThrow("none");
+    await new Promise(setImmediate);
+    process.off("unhandledRejection", unhandled);
+    expect(unhandled).not.toHaveBeenCalled();
   });
 
   test("that fail are tried again", async () => {

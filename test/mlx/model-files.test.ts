@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { dirname, join, relative } from "node:path";
 import { LLMError } from "../../src/errors.js";
 import { findModel, listLocalModels, readModelFiles } from "../../src/mlx/model-files.js";
+import { findAdapter } from "../../src/mlx/model-places.js";
 import { writeSafetensors } from "../helpers/safetensors-file.js";
 
 const COMMIT = "0123456789abcdef0123456789abcdef01234567";
@@ -124,6 +125,29 @@ describe("findModel", () => {
       expect(await findModel("tiny", { env, folders: [given!] })).toBe(folder);
       // It is not a model only because it is a folder.
       expect((await refusal(findModel("docs", { env }))).code).toBe("model_not_found");
+    } finally {
+      cwd.mockRestore();
+    }
+  });
+
+  test("an adapter is found by any path of its folder, also one that is no model's", async () => {
+    await mkdir(join(home, "adapters"));
+    const cwd = jest.spyOn(process, "cwd").mockReturnValue(home);
+    try {
+      for (const name of ["adapters", "./adapters", "adapters/", "~/adapters"]) {
+        expect(await findAdapter(name, { env })).toBe(join(home, "adapters"));
+      }
+      const adapter = await makeHubModel(join(home, ".cache/huggingface/hub"), "org/adapter");
+      expect(await findAdapter("org/adapter", { env })).toBe(adapter);
+      await writeFile(join(home, "adapters.safetensors"), "");
+      for (const name of ["adaptrs", "./adaptrs", "./adapters.safetensors"]) {
+        const { message, hint, code } = await refusal(findAdapter(name, { env }));
+        expect([code, hint]).toEqual([
+          "model_not_found",
+          expect.stringContaining("adapter_config"),
+        ]);
+        expect(message).toContain(`There is no adapter "${name}": ${join(home, name)} is not`);
+      }
     } finally {
       cwd.mockRestore();
     }
