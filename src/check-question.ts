@@ -1,10 +1,11 @@
 import * as z from "zod";
 import { ValidationError } from "./errors.js";
-import { QUANTIZE } from "./quantize.js";
+import { QUANTIZE, WEIGHT_TYPES } from "./quantize.js";
 import { allow, check, describeProblem } from "./validation.js";
 
 const model = allow.text("the name of a model");
 const signal = z.instanceof(AbortSignal, { error: "an AbortSignal" }).optional();
+const quantize = z.literal(QUANTIZE, `one of ${QUANTIZE.join(", ")}`).optional();
 const texts = "a text, or a list of texts with at least one";
 
 /** Checks what `listModels` is asked. */
@@ -27,8 +28,19 @@ export const checkPull = checker({
 /** Checks what `fitModel` is asked. */
 export const checkFit = checker({
   model,
-  quantize: z.literal(QUANTIZE, `one of ${QUANTIZE.join(", ")}`).optional(),
+  quantize,
   context: allow.whole(1).optional(),
+});
+
+/** Checks what `convertModel` is asked. */
+export const checkConversion = checker({
+  model,
+  folder: allow.text("the path of a new folder"),
+  quantize,
+  groupSize: z.literal([32, 64, 128], "32, 64 or 128").optional(),
+  dequantize: allow.flag().optional(),
+  dtype: z.literal(WEIGHT_TYPES, `one of ${WEIGHT_TYPES.join(", ")}`).optional(),
+  signal,
 });
 
 /** Checks what `embed` is asked. */

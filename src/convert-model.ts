@@ -1,3 +1,4 @@
+import { checkConversion } from "./check-question.js";
 import type { ConvertedModel, ConvertOptions } from "./mlx/convert-model.js";
 
 export type { ConvertedModel, ConvertOptions } from "./mlx/convert-model.js";
@@ -12,16 +13,14 @@ export interface Conversion extends ConvertOptions {
 
 /**
  * Writes a model as a folder in MLX format, quantized if that is asked for; mlx-lm reads it as well.
- * Throws a `ConfigurationError` where the folder is in use or options contradict each other, a
- * `ModelNotFoundError`, or a `ModelLoadError` that names the file and the reason.
+ * Throws a `ValidationError` for a wrong option, a `ConfigurationError` where the folder is in use
+ * or options contradict each other, a `ModelNotFoundError`, a `ModelLoadError` that names the file
+ * and the reason, or a `GenerationError` where the folder cannot be written.
  * @example
  * await convertModel({ model: "Qwen/Qwen3-0.6B", folder: "./qwen3-4bit", quantize: 4 });
  */
-export async function convertModel({
-  model,
-  folder,
-  ...options
-}: Conversion): Promise<ConvertedModel> {
+export async function convertModel(conversion: Conversion): Promise<ConvertedModel> {
+  const { model, folder, ...options } = checkConversion({ ...conversion });
   // Who converts nothing pays for nothing.
   const { loadNative } = await import("./mlx/native.js");
   const { convertModel: convert } = await import("./mlx/convert-model.js");

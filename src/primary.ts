@@ -170,7 +170,6 @@ export class Primary {
   }
 }
 
-/** A method that not every provider has. */
 /** A provider that tells nothing more has at least its list. */
 async function show(
   provider: Provider,
@@ -189,6 +188,7 @@ async function show(
 
 type Change = "loadModel" | "unloadModel" | "pullModel" | "removeModel" | "embed";
 
+/** A method that not every provider has. */
 function supported<Name extends Change>(
   provider: Provider,
   name: Name,

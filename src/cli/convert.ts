@@ -3,6 +3,7 @@ import type { Conversion, WeightType } from "../index.js";
 import { quantizeFlag } from "./flags.js";
 import { formatBytes } from "./format.js";
 import type { Io } from "./io.js";
+import { cellText } from "./table.js";
 
 /** What `llm-client convert` was asked to do. */
 export interface ConvertCommandOptions extends Conversion {
@@ -48,10 +49,10 @@ export async function runConvert(
   { signal, stdout, stderr }: Io,
 ): Promise<void> {
   const { convertModel } = await import("../index.js");
-  if (stderr.isTTY) await stderr.write(stderr.dim(`converting ${conversion.model}…\n`));
+  if (stderr.isTTY) await stderr.write(stderr.dim(`converting ${cellText(conversion.model)}…\n`));
   const converted = await convertModel({ ...conversion, signal });
   if (json) return stdout.write(`${JSON.stringify(converted, undefined, 2)}\n`);
   const { folder, bytes, bitsPerWeight } = converted;
   const size = `${formatBytes(bytes)}, ${bitsPerWeight.toFixed(2)} bits per weight`;
-  await stdout.write(`${folder}: ${size}\n`);
+  await stdout.write(`${cellText(folder)}: ${size}\n`);
 }

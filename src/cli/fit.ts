@@ -25,7 +25,7 @@ Examples:
 export function fitCommand(run: (options: FitCommandOptions) => Promise<void>): Command {
   return new Command("fit")
     .description("tell whether an MLX model fits into this machine's memory, without loading it")
-    .argument("<model>", '"demo", org/name, or a folder')
+    .argument("<model>", '"demo", org/name, a folder, or a GGUF file')
     .addOption(quantizeFlag("as if its weights were quantized while they are loaded"))
     .addOption(contextFlag("tokens of prompt and reply that must fit"))
     .option("--json", "print one JSON object")

@@ -1,7 +1,10 @@
-import { cp, mkdir, readdir, rename, rm, writeFile } from "node:fs/promises";
+import { randomUUID } from "node:crypto";
+import { copyFile, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { abortedBy } from "../abort.js";
-import { ConfigurationError } from "../errors.js";
+import { ConfigurationError, GenerationError, LLMError } from "../errors.js";
+import { expandHome } from "../home-folder.js";
+import { makeFolder } from "../make-folder.js";
 import { type Quantize, WEIGHT_TYPES, type WeightType } from "../quantize.js";
 import { isGgufFile } from "./gguf.js";
 import { isObject, type Json } from "./json-file.js";
@@ -53,22 +56,23 @@ export async function convertModel(
   options: ConvertOptions,
   search: ModelSearch = {},
 ): Promise<ConvertedModel> {
-  const target = resolve(folder);
+  const target = resolve(expandHome(folder, search.env));
   const files = await readModelFiles(await findModel(model, search));
   checkModelType(files, addon.modelTypes());
   const conversion = conversionOf(files, options);
   await checkIsFree(target);
   // Under its own name only once it is whole: nobody takes half of it for a model.
-  const unfinished = join(dirname(target), `.${basename(target)}.unfinished-${process.pid}`);
-  await mkdir(unfinished, { recursive: true });
+  const unfinished = join(dirname(target), `.${basename(target)}.unfinished-${randomUUID()}`);
   try {
+    await makeFolder(unfinished);
     const written = await convertWeights(files, unfinished, addon, conversion, options.signal);
     checkQuantized(files, conversion, written);
     await writeTexts(files, unfinished, conversion, written, options.dtype);
     await rename(unfinished, target);
     return { folder: target, bytes: written.bytes, bitsPerWeight: bitsPerWeight(written) };
   } catch (error) {
-    throw options.signal?.aborted ? abortedBy(options.signal) : loadError(error, files.folder);
+    if (options.signal?.aborted) throw abortedBy(options.signal);
+    throw isOfWriting(error) ? writeError(error, target) : loadError(error, files.folder);
   } finally {
     await rm(unfinished, { recursive: true, force: true });
   }
@@ -100,7 +104,11 @@ function typeOf(config: Json): WeightType | undefined {
 async function checkIsFree(folder: string): Promise<void> {
   const entries = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT") return [];
-    throw new ConfigurationError(`${folder} is not a folder.`, { url: folder, cause: error });
+    throw new ConfigurationError(`${folder} is not a folder.`, {
+      url: folder,
+      hint: "Name a new folder.",
+      cause: error,
+    });
   });
   if (entries.length === 0) return;
   throw new ConfigurationError(`${folder} is there already, and not empty.`, {
@@ -157,10 +165,28 @@ async function writeTexts(
   await writeJson(join(folder, "model.safetensors.index.json"), index);
   if (isGgufFile(files.folder)) return writeGgufTexts(files.folder, folder);
   for (const name of await readdir(files.folder)) {
+    const file = join(files.folder, name);
     // Links of the Hugging Face cache are followed: the folder stands for itself.
-    const copy = { dereference: true };
-    if (COPIED.test(name)) await cp(join(files.folder, name), join(folder, name), copy);
+    const isFile = COPIED.test(name) && (await stat(file).catch(() => undefined))?.isFile();
+    if (isFile) await copyFile(file, join(folder, name));
   }
+}
+
+/** Whether the system, or MLX, could not write: nothing is wrong with the model then. */
+function isOfWriting(error: unknown): error is NodeJS.ErrnoException {
+  const { syscall, message } = (error ?? {}) as NodeJS.ErrnoException;
+  return !LLMError.is(error) && (syscall !== undefined || /^\[(?:write|save)/.test(message));
+}
+
+function writeError(error: NodeJS.ErrnoException, folder: string): GenerationError {
+  const isFull = error.code === "ENOSPC" || error.code === "EDQUOT";
+  return new GenerationError(`${folder} cannot be written: ${error.message}.`, {
+    provider: "mlx",
+    url: folder,
+    code: isFull ? "disk_full" : "convert_failed",
+    hint: "Name a folder that you may write, on a disk with room for the model. Nothing was kept.",
+    cause: error,
+  });
 }
 
 /** What a GGUF file says, as the files of an MLX folder. */

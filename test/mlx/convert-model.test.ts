@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { execFile } from "node:child_process";
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -111,6 +111,16 @@ describeNative("a converted model", (addon) => {
     expect(tokens).toHaveLength(20);
   });
 
+  test("leaves folders and dangling links where they are", async () => {
+    const model = join(scratch, "model");
+    await cp(fixtureFolder("qwen3"), model, { recursive: true });
+    await mkdir(join(model, "LICENSES"));
+    await symlink(join(model, "gone"), join(model, "README.md"));
+    const folder = join(scratch, "converted");
+    await convertModel({ model, folder });
+    expect(await readdir(folder)).not.toContain("LICENSES");
+  });
+
   test("comes with its tokenizer and template, and leaves nothing else beside it", async () => {
     const folder = join(scratch, "demo");
     const converted = await convertModel({ model: "demo", folder, dequantize: true });
@@ -196,6 +206,47 @@ describeNative("what cannot be converted", () => {
     });
     expect(await readdir(scratch)).toEqual([]);
     await refused({ model, dequantize: true });
+  });
+
+  test.each<[object, string]>([
+    [{ quantize: 7 }, "quantize is 7, but must be one of 2, 3, 4"],
+    [{ quantize: "toString" }, 'quantize is "toString", but must be one of'],
+    [{ groupSize: 48 }, "groupSize is 48, but must be 32, 64 or 128"],
+    [{ dtype: "int8" }, 'dtype is "int8", but must be one of float16'],
+    [{ quantise: 4 }, "quantise is not a known field"],
+    [{ folder: "" }, 'folder is "", but must be the path of a new folder'],
+    [{ model: undefined }, "model is missing, but must be the name of a model"],
+  ])("with %j is refused", async (options, message) => {
+    await expect(refused(options)).rejects.toMatchObject({
+      name: "ValidationError",
+      message: expect.stringContaining(message),
+    });
+    expect(await readdir(scratch)).toEqual([]);
+  });
+
+  test("a folder that cannot be written is named", async () => {
+    await writeFile(join(scratch, "file"), "");
+    await symlink(join(scratch, "nowhere/deep"), join(scratch, "link"));
+    const folder = join(scratch, "link");
+    await expect(refused({ folder })).rejects.toMatchObject({
+      name: "GenerationError",
+      code: "convert_failed",
+      message: expect.stringMatching(`^${folder} cannot be written: E`),
+      hint: expect.stringContaining("Name a folder that you may write"),
+    });
+    expect((await readdir(scratch)).sort()).toEqual(["file", "link"]);
+  });
+
+  test("of two that write one folder at a time, one is whole and the other refused", async () => {
+    const both = await Promise.allSettled([refused({}), refused({ dtype: "float16" })]);
+    expect(both.map(({ status }) => status).sort()).toEqual(["fulfilled", "rejected"]);
+    const { reason } = both.find(({ status }) => status === "rejected") as PromiseRejectedResult;
+    expect(reason).toMatchObject({ code: "convert_failed" });
+    expect(await readdir(scratch)).toEqual(["new"]);
+    const isHalf = both[1]!.status === "fulfilled";
+    const { tensors } = await readSafetensorsHeader(join(scratch, "new/model.safetensors"));
+    const types = new Set([...tensors.values()].map(({ dtype }) => dtype));
+    expect([...types]).toEqual([isHalf ? "F16" : "F32"]);
   });
 
   test("an aborted conversion leaves nothing behind", async () => {
