@@ -65,8 +65,10 @@ export class PullBar {
         format: FORMAT,
         barsize: 30,
         fps: REDRAWS_PER_SECOND,
-        // Its own handlers of signals would keep the process from being ended by one.
+        // It would keep signals from ending the process, to undo what it changes of the terminal.
         gracefulExit: false,
+        hideCursor: false,
+        linewrap: true,
         stream: asStream(this.#stderr),
       },
       progress.Presets.shades_classic,

@@ -104,11 +104,14 @@ test("a terminal gets one bar over all parts", async () => {
   expect(io.stderr.text).toMatch(/\nsuccess\n$/);
 });
 
-test("a bar leaves signals to others", async () => {
+test("a bar leaves signals to others, and the terminal as it is", async () => {
   const before = process.listenerCount("SIGTERM");
-  const bar = new PullBar(new FakeIo({ isTTY: true }).stderr, false);
+  const io = new FakeIo({ isTTY: true });
+  const bar = new PullBar(io.stderr, false);
   await bar.show({ status: "downloading a", digest: "a", total: 1_000_000, completed: 0 });
   expect(process.listenerCount("SIGTERM")).toBe(before);
+  // Modes of a terminal outlive a process that is killed.
+  expect(io.stderr.text).not.toContain("\x1b[?");
   await bar.end();
 });
 
