@@ -63,6 +63,10 @@ export async function convertModel(
   await checkIsFree(target);
   // Under its own name only once it is whole: nobody takes half of it for a model.
   const unfinished = join(dirname(target), `.${basename(target)}.unfinished-${randomUUID()}`);
+  const clear = () => rm(unfinished, { recursive: true, force: true });
+  // At once: writing a piece may take longer than the process lives on.
+  const abort = () => void clear().catch(() => {});
+  options.signal?.addEventListener("abort", abort);
   try {
     await makeFolder(unfinished);
     const written = await convertWeights(files, unfinished, addon, conversion, options.signal);
@@ -74,7 +78,8 @@ export async function convertModel(
     if (options.signal?.aborted) throw abortedBy(options.signal);
     throw isOfWriting(error) ? writeError(error, target) : loadError(error, files.folder);
   } finally {
-    await rm(unfinished, { recursive: true, force: true });
+    options.signal?.removeEventListener("abort", abort);
+    await clear();
   }
 }
 
@@ -180,7 +185,7 @@ function isOfWriting(error: unknown): error is NodeJS.ErrnoException {
 
 function writeError(error: NodeJS.ErrnoException, folder: string): GenerationError {
   const isFull = error.code === "ENOSPC" || error.code === "EDQUOT";
-  return new GenerationError(`${folder} cannot be written: ${error.message}.`, {
+  return new GenerationError(`${folder} cannot be written: ${error.message.replace(/\.$/, "")}.`, {
     provider: "mlx",
     url: folder,
     code: isFull ? "disk_full" : "convert_failed",

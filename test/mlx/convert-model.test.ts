@@ -5,6 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { convertModel } from "../../src/convert-model.js";
+import { convertModel as convertWith } from "../../src/mlx/convert-model.js";
+import type { NativeAddon } from "../../src/mlx/native-types.js";
 import type { Quantize, WeightType } from "../../src/quantize.js";
 import { readSafetensorsHeader } from "../../src/mlx/safetensors.js";
 import {
@@ -56,6 +58,15 @@ async function convert(name: string, { way }: Pick<Conversion, "way">): Promise<
   const model = fixtureFolder(name);
   await convertModel({ model, folder, quantize, groupSize, dtype, dequantize });
   return folder;
+}
+
+/** A promise that can only be rejected, from outside. */
+function withRejection(): { promise: Promise<never>; reject(error: Error): void } {
+  let reject = (_: Error) => {};
+  const promise = new Promise<never>((_, rejectIt) => {
+    reject = rejectIt;
+  });
+  return { promise, reject };
 }
 
 /** A hash of the names and bytes of all tensors, in order of name. */
@@ -247,6 +258,23 @@ describeNative("what cannot be converted", () => {
     const { tensors } = await readSafetensorsHeader(join(scratch, "new/model.safetensors"));
     const types = new Set([...tensors.values()].map(({ dtype }) => dtype));
     expect([...types]).toEqual([isHalf ? "F16" : "F32"]);
+  });
+
+  test("an aborted conversion leaves nothing behind, even while a piece is being written", async () => {
+    const controller = new AbortController();
+    const { promise, reject } = withRejection();
+    const addon = {
+      modelTypes: () => ["qwen3"],
+      convert: () => ({ done: promise, cancel: () => {} }),
+    } as unknown as NativeAddon;
+    const { signal } = controller;
+    const converting = convertWith(fixtureFolder("qwen3"), join(scratch, "new"), addon, { signal });
+    while ((await readdir(scratch)).length === 0) await new Promise(setImmediate);
+    controller.abort();
+    while ((await readdir(scratch)).length > 0) await new Promise(setImmediate);
+    reject(new Error("cancelled"));
+    await expect(converting).rejects.toMatchObject({ name: "AbortError" });
+    expect(await readdir(scratch)).toEqual([]);
   });
 
   test("an aborted conversion leaves nothing behind", async () => {
