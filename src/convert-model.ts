@@ -1,4 +1,5 @@
 import { checkConversion } from "./check-question.js";
+import { configuredSearch } from "./configured-search.js";
 import type { ConvertedModel, ConvertOptions } from "./mlx/convert-model.js";
 
 export type { ConvertedModel, ConvertOptions } from "./mlx/convert-model.js";
@@ -24,5 +25,5 @@ export async function convertModel(conversion: Conversion): Promise<ConvertedMod
   // Who converts nothing pays for nothing.
   const { loadNative } = await import("./mlx/native.js");
   const { convertModel: convert } = await import("./mlx/convert-model.js");
-  return convert(model, folder, loadNative(), options);
+  return convert(model, folder, loadNative(), options, configuredSearch());
 }

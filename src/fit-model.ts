@@ -1,4 +1,5 @@
 import { checkFit } from "./check-question.js";
+import { configuredSearch } from "./configured-search.js";
 import type { FitOptions } from "./mlx/model-fit.js";
 import type { ModelFit } from "./types.js";
 
@@ -16,5 +17,5 @@ export async function fitModel(model: string, options: FitOptions = {}): Promise
   // Who asks for nothing pays for nothing.
   const { loadNative } = await import("./mlx/native.js");
   const { fitLocalModel } = await import("./mlx/model-fit.js");
-  return fitLocalModel(name, loadNative(), checked);
+  return fitLocalModel(name, loadNative(), checked, configuredSearch());
 }

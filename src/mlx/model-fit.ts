@@ -4,6 +4,7 @@ import type { ModelFit } from "../types.js";
 import { cacheBytes, tokensWithin } from "./footprint.js";
 import { findModel, readModelFiles } from "./model-files.js";
 import { memoryLimit } from "./model-memory.js";
+import type { ModelSearch } from "./model-places.js";
 import { loadError } from "./native-errors.js";
 import type { NativeAddon, NativeFootprint } from "./native-types.js";
 
@@ -20,8 +21,9 @@ export async function fitLocalModel(
   model: string,
   addon: NativeAddon,
   { quantize, context }: FitOptions = {},
+  search: ModelSearch = {},
 ): Promise<ModelFit> {
-  const files = await readModelFiles(await findModel(model));
+  const files = await readModelFiles(await findModel(model, search));
   checkModelType(files, addon.modelTypes());
   const { config, weightFiles, gguf, contextLength, folder } = files;
   const conversion = conversionOf(files, quantize);

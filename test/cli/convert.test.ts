@@ -1,7 +1,7 @@
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fixtureFolder } from "../helpers/model-fixtures.js";
+import { fixtureFolder, modelsFolder } from "../helpers/model-fixtures.js";
 import { describeNative } from "../helpers/native.js";
 import { runCli } from "../helpers/run-cli.js";
 
@@ -29,6 +29,12 @@ describeNative("llm-client convert", () => {
       bits: 4,
       "model.layers.0.mlp.down_proj": { bits: 6 },
     });
+  });
+
+  test("knows the folder of models that is set", async () => {
+    const env = { HOME: scratch, MLX_MODEL_PATH: modelsFolder };
+    const { code } = await runCli(["convert", "qwen3", join(scratch, "copy")], { env });
+    expect(code).toBe(0);
   });
 
   test("prints one object with --json", async () => {

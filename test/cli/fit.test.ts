@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fixtureFolder } from "../helpers/model-fixtures.js";
+import { fixtureFolder, modelsFolder } from "../helpers/model-fixtures.js";
 import { describeNative } from "../helpers/native.js";
 import { runCli } from "../helpers/run-cli.js";
 
@@ -30,6 +30,14 @@ describeNative("llm-client fit", () => {
     expect(stdout).toMatch(/^state: /m);
     expect(stdout).not.toContain("cache of");
     expect(stdout).toContain("longest context: any\n");
+  });
+
+  test("knows the folder of models that is set", async () => {
+    const env = { HOME: home, MLX_MODEL_PATH: modelsFolder };
+    const { code, stdout } = await runCli(["fit", "qwen3"], { env });
+    expect([code, stdout]).toEqual([0, expect.stringMatching(/^model: qwen3\n/)]);
+    const missing = await runCli(["fit", "qwen3"], { env: { ...env, MLX_MODEL_PATH: "/nosuch" } });
+    expect([missing.code, missing.stderr]).toEqual([2, expect.stringContaining("MLX_MODEL_PATH")]);
   });
 
   test("ends with 1 where a context is too long, and says why", async () => {

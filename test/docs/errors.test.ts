@@ -24,7 +24,7 @@ const codes = tablesOf(page)
 /** These come from outside of any chain of providers. */
 const OUTSIDE = [
   ...["timeout", "stream_already_read", "all_providers_failed"],
-  ...["pull_failed", "gated", "disk_full", "wrong_content", "not_removed"],
+  ...["pull_failed", "gated", "disk_full", "wrong_content", "not_removed", "convert_failed"],
 ];
 
 const clock = { now: () => 0, random: () => 0, sleep: async () => {} };
