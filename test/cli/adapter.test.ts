@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { cp, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { LLMClient } from "../../src/client.js";
@@ -29,6 +29,18 @@ describeNative("an adapter", () => {
     }
     expect(texts[0]).not.toBe(texts[1]);
     expect(texts.slice(2)).toEqual(texts.slice(0, 2));
+  });
+
+  test("is there until its request is over, however many others are asked for at once", async () => {
+    await using client = new LLMClient({ provider: "mlx", model }, { env: {} });
+    const folders = Array.from({ length: 12 }, (_, index) => join(scratch, `adapter-${index}`));
+    for (const folder of folders) await cp(adapter, folder, { recursive: true });
+    const replies = await Promise.all(
+      folders.map((folder) =>
+        client.generate({ ...request, providerOptions: { mlx: { adapter: folder } } }),
+      ),
+    );
+    expect(new Set(replies.map(({ content }) => content)).size).toBe(1);
   });
 
   test("changes what the command line prints, and one that is not there is named", async () => {
