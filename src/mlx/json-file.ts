@@ -1,9 +1,12 @@
 import type { FileHandle } from "node:fs/promises";
 import { ModelLoadError } from "../errors.js";
+import { type Fields, isObject } from "../fields.js";
 import { openRegular } from "../regular-file.js";
 
+export { isObject } from "../fields.js";
+
 /** A JSON object. */
-export type Json = Record<string, unknown>;
+export type Json = Fields;
 
 /** What is wrong when a file of a model cannot be used. */
 export type FileProblem = "bad_adapter" | "bad_config" | "bad_template" | "bad_tokenizer";
@@ -68,11 +71,6 @@ export async function readText(
   } finally {
     await handle?.close();
   }
-}
-
-/** Whether a value is an object, and neither a list nor null. */
-export function isObject(value: unknown): value is Json {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function badFile(code: FileProblem, message: string, hint: string, cause?: unknown) {

@@ -72,7 +72,10 @@ export async function findModel(name: string, search: ModelSearch = {}): Promise
     // Any folder may be named as a model is; elsewhere it is one, perhaps not yet complete.
     if (folder && place !== here && (await isFolder(folder))) return folder;
   }
-  throw await notFound(name, places.map(describe), search);
+  const error = await notFound(name, places.map(describe), search);
+  const near = join(here.folder, name);
+  if (!(await isFolder(near))) throw error;
+  throw error.with({ hint: `The folder ${near} holds no model, or several. ${error.hint}` });
 }
 
 /** The folder of an adapter: like a model's, and any folder that is there by that path. */

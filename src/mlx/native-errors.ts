@@ -10,6 +10,13 @@ const LOAD_CODES: Partial<Record<NativeErrorCode, string>> = {
   out_of_memory: "insufficient_memory",
 };
 
+const LOAD_HINTS: Record<string, string> = {
+  unsupported_model_type: '"llm-client models" tells which of your models can be used.',
+  bad_config: "Download the model again, or choose another one.",
+  bad_weights: "The download may be incomplete: download the model again, or choose another one.",
+  insufficient_memory: "Use a smaller or more quantized model.",
+};
+
 /** The typed error for what the addon threw while loading a model. */
 export function loadError(error: unknown, folder: string): LLMError {
   if (LLMError.is(error)) return error;
@@ -17,6 +24,7 @@ export function loadError(error: unknown, folder: string): LLMError {
   return new ModelLoadError(`The model in ${folder} does not load: ${messageOf(error)}`, {
     code,
     url: folder,
+    hint: code && LOAD_HINTS[code],
     cause: error,
   });
 }

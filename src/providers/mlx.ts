@@ -5,7 +5,13 @@ import type { PullSettings } from "../hub/pull.js";
 import { generateText, type GenerationOutcome } from "../mlx/generation.js";
 import { expandHome } from "../home-folder.js";
 import { findModel, listLocalModels, readModelFiles } from "../mlx/model-files.js";
-import { DEMO, findAdapter, looksLikePath, type ModelSearch } from "../mlx/model-places.js";
+import {
+  DEMO,
+  DEMO_FOLDER,
+  findAdapter,
+  looksLikePath,
+  type ModelSearch,
+} from "../mlx/model-places.js";
 import type { LoadOptions } from "../mlx/model.js";
 import { type ModelLease, ModelPool } from "../mlx/model-pool.js";
 import { loadNative, nativeAvailability } from "../mlx/native.js";
@@ -136,6 +142,8 @@ export class MlxProvider implements Provider {
   }
 
   async *pullModel(model: string, context: PullContext): AsyncGenerator<PullProgress> {
+    // It came with the package.
+    if (model === DEMO) return yield { status: "success", path: DEMO_FOLDER };
     // What talks to the Hub takes a while to load.
     const { pullFromHub, PULL_DEFAULTS } = await import("../hub/pull.js");
     yield* pullFromHub({ ...context, model }, this.#download ?? PULL_DEFAULTS);

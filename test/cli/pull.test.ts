@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PullBar } from "../../src/cli/pull-bar.js";
 import { type PullCommandOptions, pullCommand } from "../../src/cli/pull.js";
+import { DEMO_FOLDER } from "../../src/mlx/model-places.js";
 import { FakeIo } from "../helpers/fake-io.js";
 import { bytes, HubFolders, modelFiles } from "../helpers/hub-folders.js";
 import { describeNative } from "../helpers/native.js";
@@ -80,6 +81,12 @@ test("prints the folder of the model, and on stderr what is done", async () => {
   const folder = folders.folder("org/tiny", "snapshots", folders.hub.commitOf("org/tiny"));
   expect([code, stdout]).toEqual([0, `${folder}\n`]);
   expect(stderr).toContain("downloading model.safetensors\n");
+});
+
+test("of the model that came with the package asks nobody", async () => {
+  const { code, stdout } = await run(["demo"]);
+  expect([code, stdout]).toEqual([0, `${DEMO_FOLDER}\n`]);
+  expect(folders.hub.requests).toEqual([]);
 });
 
 test("--json prints each step as a line", async () => {

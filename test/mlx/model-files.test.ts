@@ -124,7 +124,9 @@ describe("findModel", () => {
       const folder = await makeModel(join(given!, "tiny"));
       expect(await findModel("tiny", { env, folders: [given!] })).toBe(folder);
       // It is not a model only because it is a folder.
-      expect((await refusal(findModel("docs", { env }))).code).toBe("model_not_found");
+      const { code, hint } = await refusal(findModel("docs", { env }));
+      expect(code).toBe("model_not_found");
+      expect(hint).toContain(`The folder ${join(here!, "docs")} holds no model, or several.`);
     } finally {
       cwd.mockRestore();
     }

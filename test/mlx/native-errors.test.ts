@@ -24,15 +24,17 @@ test("errors of this package stay as they are", () => {
 });
 
 test.each([
-  ["unknown_model_type", "unsupported_model_type"],
-  ["tensor_shape", "bad_weights"],
-  ["out_of_memory", "insufficient_memory"],
-  ["mlx_error", "model_load_failed"],
-])("%s while loading is a ModelLoadError with the code %s", (code, expected) => {
+  ["unknown_model_type", "unsupported_model_type", "llm-client models"],
+  ["bad_config", "bad_config", "Download the model again"],
+  ["tensor_shape", "bad_weights", "download the model again"],
+  ["out_of_memory", "insufficient_memory", "Use a smaller"],
+  ["mlx_error", "model_load_failed", undefined],
+])("%s while loading is a ModelLoadError with the code %s", (code, expected, hint) => {
   expect(loadError(native(code), "/models/tiny")).toMatchObject({
     name: "ModelLoadError",
     code: expected,
     url: "/models/tiny",
     message: "The model in /models/tiny does not load: topP is 2",
+    ...(hint !== undefined && { hint: expect.stringContaining(hint) }),
   });
 });
