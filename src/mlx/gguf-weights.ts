@@ -41,6 +41,9 @@ export function weightsOfGguf(header: GgufHeader): NativeGguf {
     const name = nameOf(header.file, ownName);
     entries[name] = entryOf(header.file, ownName, tensor);
     const own = heads.get(/\.(attn_[qk])\./.exec(ownName)?.[1] ?? "");
+    if (own !== undefined && tensor.shape[0]! % (2 * own) !== 0) {
+      throw badGguf(header.file, `has "${ownName}" whose rows are no ${own} heads`);
+    }
     tensors[name] = { type: tensor.type, ...(own && { heads: own }) };
   }
   const { file, dataOffset } = header;

@@ -246,6 +246,27 @@ describe("the configuration", () => {
     expect(scaled.rope_scaling).toEqual(expected);
   });
 
+  test("refuses factors of rotations that are not one for each", async () => {
+    const factors = (shape: bigint[], type: number) => [
+      ...tensors,
+      tensor("rope_freqs.weight", 512n, shape, type),
+    ];
+    const with8 = await read({ values, tensors: factors([8n], 0), data: 1024 });
+    expect((await configOfGguf(with8)).rope_scaling).toMatchObject({
+      long_factor: Array(8).fill(0),
+    });
+    for (const [shape, type] of [
+      [[64n], 0],
+      [[4n, 2n], 0],
+      [[8n], 1],
+    ] as const) {
+      const header = await read({ values, tensors: factors([...shape], type), data: 1024 });
+      const { code, message } = await refusal(configOfGguf(header));
+      expect(code).toBe("bad_weights");
+      expect(message).toContain('has "rope_freqs.weight" that is not 8 numbers of F32');
+    }
+  });
+
   test.each<[string, NonNullable<GgufParts["values"]>[number], string, string?]>([
     ["another architecture", ["general.architecture", 8, "gemma3"], 'of the kind "gemma3"'],
     ["Mixtral", ["llama.expert_count", 4, 8], "with experts (Mixtral)"],
@@ -321,6 +342,21 @@ describe("the weights", () => {
     expect(gguf.tensors["model.layers.0.mlp.down_proj.weight"]).toEqual({ type: "Q8_0" });
     expect(gguf.dtype).toBe("float16");
     expect(loadedBytes(header)).toBeGreaterThan(0);
+  });
+
+  test("refuse rows that are no whole heads", async () => {
+    const header = await read({
+      values: [
+        ["general.architecture", 8, "llama"],
+        ["llama.attention.head_count", 4, 3],
+      ],
+      tensors: [tensor("blk.0.attn_q.weight", 0n, [32n, 64n], 0)],
+      data: 8192,
+    });
+    const work = async () => weightsOfGguf(header);
+    expect((await refusal(work())).message).toContain(
+      'has "blk.0.attn_q.weight" whose rows are no 3 heads',
+    );
   });
 
   test.each([
