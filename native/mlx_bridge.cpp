@@ -232,44 +232,26 @@ WeightFiles to_weight_files(const Napi::Value& value) {
   return files;
 }
 
-/// The arguments that name a checkpoint.
-struct Source {
-  Config config;
-  WeightFiles files;
-  Conversion conversion;
-
-  explicit Source(const Napi::CallbackInfo& info) {
-    if (!info[0].IsObject()) refuse_argument("config must be an object");
-    config = to_config(info[0]);
-    files = to_weight_files(info[1]);
-    conversion = to_conversion(to_config(info[2]));
-  }
-};
-
-/// Starts a task that reads a checkpoint.
-template <typename Task, typename... Arguments>
-Napi::Value start_reading(
-    const Napi::CallbackInfo& info, const char* name, Arguments... arguments) {
-  Source source(info);
-  return start_cancellable<Task>(
-      info.Env(), name, std::move(source.config), std::move(source.files),
-      std::move(source.conversion), std::move(arguments)...);
+/// From the arguments that name a checkpoint.
+Source to_source(const Napi::CallbackInfo& info) {
+  if (!info[0].IsObject()) refuse_argument("config must be an object");
+  return {to_config(info[0]), to_weight_files(info[1]), to_conversion(to_config(info[2]))};
 }
 
 /// Returns a `NativeLoading`.
 Napi::Value load(const Napi::CallbackInfo& info) {
-  return guarded(info.Env(), [&] { return start_reading<LoadTask>(info, "model"); });
+  return guarded(info.Env(), [&] {
+    return start_cancellable<LoadTask>(info.Env(), "model", to_source(info));
+  });
 }
 
 /// Returns a promise of a `NativeFootprint`.
 Napi::Value measure(const Napi::CallbackInfo& info) {
   return guarded_promise(info.Env(), [&] {
     Addon& addon = addon_of(info.Env());
-    Source source(info);
+    Source source = to_source(info);
     return addon.start(Napi::Function(), [&](CallId id) {
-      return std::make_shared<MeasureTask>(
-          addon, id, std::move(source.config), std::move(source.files),
-          std::move(source.conversion));
+      return std::make_shared<MeasureTask>(addon, id, std::move(source));
     });
   });
 }
@@ -278,7 +260,8 @@ Napi::Value measure(const Napi::CallbackInfo& info) {
 Napi::Value convert(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
     if (!info[3].IsString()) refuse_argument("folder must be a path");
-    return start_reading<ConvertTask>(info, "done", info[3].As<Napi::String>().Utf8Value());
+    const std::string folder = info[3].As<Napi::String>().Utf8Value();
+    return start_cancellable<ConvertTask>(info.Env(), "done", to_source(info), folder);
   });
 }
 

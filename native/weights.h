@@ -32,12 +32,12 @@ class Weights {
  public:
   Weights(const Config& config, const WeightFiles& files, Conversion conversion = {});
 
+  /// A model that was loaded before, with an adapter.
+  Weights(const Checkpoint& base, Adapter adapter);
+
   /// From here on all names are relative to this path, "language_model." for one: a maker of text
   /// models then finds its tensors in a checkpoint that has more than text. Errors keep full names.
   void enter(const std::string& path) { path_ += path; }
-
-  /// A model that was loaded before, with an adapter.
-  Weights(const Checkpoint& base, Adapter adapter);
 
   bool has(const std::string& name) const { return tensors_.contains(path_ + name); }
 

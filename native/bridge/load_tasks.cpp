@@ -46,8 +46,8 @@ Napi::Object to_js(Napi::Env env, size_t weight_bytes, const std::vector<CacheBy
   return footprint;
 }
 
-}  // namespace
-
+/// Computes some of the arrays, which are then no longer in the list: a piece of work that is short
+/// enough to let others have their turn.
 void eval_group(std::vector<mx::array>& arrays) {
   size_t bytes = 0;
   std::vector<mx::array> group;
@@ -58,6 +58,8 @@ void eval_group(std::vector<mx::array>& arrays) {
   }
   mx::eval(group);
 }
+
+}  // namespace
 
 bool ReadTask::advance() {
   if (*cancelled_) throw EngineError("cancelled", "loading was cancelled");
@@ -82,11 +84,12 @@ bool ReadTask::advance() {
 }
 
 void LoadTask::make() {
-  Weights weights(config_, files_, conversion_);
-  state_->model = make_model(config_, weights);
+  const auto& [config, files, conversion] = source_;
+  Weights weights(config, files, conversion);
+  state_->model = make_model(config, weights);
   weights.finish();
   state_->checkpoint = std::make_shared<const Checkpoint>(
-      Checkpoint{config_, weights.taken(), weights.quantizations()});
+      Checkpoint{config, weights.taken(), weights.quantizations()});
   unread_ = weights.in_memory();
 }
 
@@ -101,8 +104,9 @@ void LoadTask::complete() {
 }
 
 bool MeasureTask::advance() {
-  Weights weights(config_, files_, conversion_);
-  const std::unique_ptr<Model> model = make_model(config_, weights);
+  const auto& [config, files, conversion] = source_;
+  Weights weights(config, files, conversion);
+  const std::unique_ptr<Model> model = make_model(config, weights);
   weights.finish();
   size_t weight_bytes = 0;
   for (const mx::array& tensor : weights.in_memory()) weight_bytes += tensor.nbytes();
@@ -149,9 +153,10 @@ bool ConvertTask::advance() {
 }
 
 void ConvertTask::plan_shards() {
-  Weights weights(config_, files_, conversion_);
+  const auto& [config, files, conversion] = source_;
+  Weights weights(config, files, conversion);
   // Its modules take and convert the tensors; the model itself is not needed.
-  make_model(config_, weights);
+  make_model(config, weights);
   weights.finish();
   quantizations_ = weights.quantizations();
   size_t room = 0;

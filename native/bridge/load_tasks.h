@@ -13,9 +13,12 @@
 #include "mlx/memory.h"
 #include "weights.h"
 
-/// Computes some of the arrays, which are then no longer in the list: a piece of work that is short
-/// enough to let others have their turn.
-void eval_group(std::vector<mx::array>& arrays);
+/// What a model is made of.
+struct Source {
+  Config config;
+  WeightFiles files;
+  Conversion conversion;
+};
 
 /// Reads tensors a group at a time, so that running generations go on and a stop is quick. Resolves
 /// to a `NativeModel`.
@@ -53,41 +56,29 @@ class ReadTask : public CallTask {
 /// Loads a checkpoint.
 class LoadTask : public ReadTask {
  public:
-  LoadTask(
-      Addon& addon, CallId id, Config config, WeightFiles files, Conversion conversion,
-      Flag cancelled)
-      : ReadTask(addon, id, std::move(cancelled)),
-        config_(std::move(config)),
-        files_(std::move(files)),
-        conversion_(std::move(conversion)) {}
+  LoadTask(Addon& addon, CallId id, Source source, Flag cancelled)
+      : ReadTask(addon, id, std::move(cancelled)), source_(std::move(source)) {}
 
  protected:
   void make() override;
   void complete() override;
 
  private:
-  const Config config_;
-  const WeightFiles files_;
-  const Conversion conversion_;
+  const Source source_;
 };
 
 /// Tells what a checkpoint would take in memory: builds its model and the graph of one token, and
 /// computes neither, so that no tensor is read. Resolves to a `NativeFootprint`.
 class MeasureTask : public CallTask {
  public:
-  MeasureTask(Addon& addon, CallId id, Config config, WeightFiles files, Conversion conversion)
-      : CallTask(addon, id),
-        config_(std::move(config)),
-        files_(std::move(files)),
-        conversion_(std::move(conversion)) {}
+  MeasureTask(Addon& addon, CallId id, Source source)
+      : CallTask(addon, id), source_(std::move(source)) {}
 
  protected:
   bool advance() override;
 
  private:
-  const Config config_;
-  const WeightFiles files_;
-  const Conversion conversion_;
+  const Source source_;
 };
 
 /// Makes a model of the weights of another one and an adapter; both share the weights.
@@ -113,13 +104,9 @@ class ConvertTask : public CallTask {
  public:
   using Flag = std::shared_ptr<std::atomic<bool>>;
 
-  ConvertTask(
-      Addon& addon, CallId id, Config config, WeightFiles files, Conversion conversion,
-      std::string folder, Flag cancelled)
+  ConvertTask(Addon& addon, CallId id, Source source, std::string folder, Flag cancelled)
       : CallTask(addon, id),
-        config_(std::move(config)),
-        files_(std::move(files)),
-        conversion_(std::move(conversion)),
+        source_(std::move(source)),
         folder_(std::move(folder)),
         cancelled_(std::move(cancelled)) {}
 
@@ -135,9 +122,7 @@ class ConvertTask : public CallTask {
   std::string shard_name(size_t shard) const;
   void finish();
 
-  const Config config_;
-  const WeightFiles files_;
-  const Conversion conversion_;
+  const Source source_;
   const std::string folder_;
   const Flag cancelled_;
   bool planned_ = false;
