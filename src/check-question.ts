@@ -1,18 +1,18 @@
-import * as z from "zod";
+import * as z from "zod/mini";
 import { ValidationError } from "./errors.js";
 import { QUANTIZE, WEIGHT_TYPES } from "./quantize.js";
 import { allow, check, describeProblem } from "./validation.js";
 
 const model = allow.text("the name of a model");
-const signal = z.instanceof(AbortSignal, { error: "an AbortSignal" }).optional();
-const quantize = z.literal(QUANTIZE, `one of ${QUANTIZE.join(", ")}`).optional();
+const signal = z.optional(z.instanceof(AbortSignal, { error: "an AbortSignal" }));
+const quantize = z.optional(z.literal(QUANTIZE, `one of ${QUANTIZE.join(", ")}`));
 const texts = "a text, or a list of texts with at least one";
 
 /** Checks what `listModels` is asked. */
-export const checkListing = checker({ useCache: allow.flag().optional() });
+export const checkListing = checker({ useCache: z.optional(allow.flag()) });
 
 /** Checks what `loadModel` and `unloadModel` are asked. */
-export const checkModelChange = checker({ model: model.optional(), signal });
+export const checkModelChange = checker({ model: z.optional(model), signal });
 
 /** Checks what `showModel` and `removeModel` are asked. */
 export const checkModelQuestion = checker({ model, signal });
@@ -20,8 +20,8 @@ export const checkModelQuestion = checker({ model, signal });
 /** Checks what `pullModel` is asked. */
 export const checkPull = checker({
   model,
-  file: allow.text("the name of a file").optional(),
-  offline: allow.flag().optional(),
+  file: z.optional(allow.text("the name of a file")),
+  offline: z.optional(allow.flag()),
   signal,
 });
 
@@ -29,7 +29,7 @@ export const checkPull = checker({
 export const checkFit = checker({
   model,
   quantize,
-  context: allow.whole(1).optional(),
+  context: z.optional(allow.whole(1)),
 });
 
 /** Checks what `convertModel` is asked. */
@@ -37,21 +37,21 @@ export const checkConversion = checker({
   model,
   folder: allow.text("the path of a new folder"),
   quantize,
-  groupSize: z.literal([32, 64, 128], "32, 64 or 128").optional(),
-  dequantize: allow.flag().optional(),
-  dtype: z.literal(WEIGHT_TYPES, `one of ${WEIGHT_TYPES.join(", ")}`).optional(),
+  groupSize: z.optional(z.literal([32, 64, 128], "32, 64 or 128")),
+  dequantize: z.optional(allow.flag()),
+  dtype: z.optional(z.literal(WEIGHT_TYPES, `one of ${WEIGHT_TYPES.join(", ")}`)),
   signal,
 });
 
 /** Checks what `embed` is asked. */
 export const checkEmbedding = checker({
-  texts: z.union([z.string(), z.array(z.string()).min(1, texts)], texts),
-  model: model.optional(),
+  texts: z.union([z.string(), z.array(z.string()).check(z.minLength(1, texts))], texts),
+  model: z.optional(model),
   signal,
 });
 
 /** Throws a `ValidationError` that names each wrong field, its value and what is allowed. */
-function checker<Shape extends z.ZodRawShape>(shape: Shape) {
+function checker<Shape extends z.core.$ZodShape>(shape: Shape) {
   const schema = z.strictObject(shape);
   return (question: Record<string, unknown>): z.infer<typeof schema> => {
     const result = check(schema, question);

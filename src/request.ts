@@ -1,4 +1,4 @@
-import * as z from "zod";
+import * as z from "zod/mini";
 import { ValidationError } from "./errors.js";
 import { QUANTIZE } from "./quantize.js";
 import type { LLMRequest, Message, StreamingRequest } from "./types.js";
@@ -27,7 +27,7 @@ const toolCall = z.strictObject(
     id: allow.text("the id of a call"),
     name: allow.text("the name of a function"),
     arguments: allow.object(),
-    invalidArguments: z.string("a string").optional(),
+    invalidArguments: z.optional(z.string("a string")),
   },
   "an object { id, name, arguments }",
 );
@@ -39,7 +39,7 @@ const contentPart = z.discriminatedUnion(
     z.strictObject({
       type: z.literal("image"),
       image: z.union([allow.text("a URL"), z.instanceof(Uint8Array)], "a URL or a Uint8Array"),
-      mediaType: allow.text('a media type such as "image/png"').optional(),
+      mediaType: z.optional(allow.text('a media type such as "image/png"')),
     }),
   ],
   '"text" or "image"',
@@ -53,15 +53,17 @@ const message = z
         '"system", "user", "assistant" or "tool"',
       ),
       content: z.union([z.string(), z.array(contentPart)], "a string or a list of parts"),
-      toolCalls: z.array(toolCall, "a list of tool calls").optional(),
-      toolCallId: allow.text("the id of a call").optional(),
-      reasoning: z.string("a string").optional(),
+      toolCalls: z.optional(z.array(toolCall, "a list of tool calls")),
+      toolCallId: z.optional(allow.text("the id of a call")),
+      reasoning: z.optional(z.string("a string")),
     },
     "an object { role, content }",
   )
-  .refine(saysSomething, { path: ["content"], error: "text that is not empty" });
+  .check(z.refine(saysSomething, { path: ["content"], error: "text that is not empty" }));
 
-const prompt = z.string().refine((text) => text.trim() !== "", "a prompt that is not empty");
+const prompt = z
+  .string()
+  .check(z.refine((text) => text.trim() !== "", "a prompt that is not empty"));
 
 const tool = z.strictObject(
   {
@@ -69,8 +71,8 @@ const tool = z.strictObject(
     function: z.strictObject(
       {
         name: allow.text("the name of a function"),
-        description: z.string("a string").optional(),
-        parameters: allow.object().optional(),
+        description: z.optional(z.string("a string")),
+        parameters: z.optional(allow.object()),
       },
       "an object { name, description, parameters }",
     ),
@@ -100,26 +102,26 @@ const responseFormat = z.discriminatedUnion(
     z.strictObject({
       type: z.literal("json_schema"),
       schema: allow.object(),
-      name: allow.text("a name").optional(),
-      strict: allow.flag().optional(),
+      name: z.optional(allow.text("a name")),
+      strict: z.optional(allow.flag()),
     }),
   ],
   '"text", "json_object" or "json_schema"',
 );
 
-const jsonObject = allow.object().refine(isJson, "an object that can be written as JSON");
+const jsonObject = allow.object().check(z.refine(isJson, "an object that can be written as JSON"));
 
 const mlxOptions = z.strictObject(
   {
-    raw: allow.flag().optional(),
-    adapter: allow.text("the folder or name of an adapter").optional(),
-    quantize: z.literal(QUANTIZE, `one of ${QUANTIZE.join(", ")}`).optional(),
-    templateVariables: jsonObject.optional(),
-    xtcProbability: allow.number(0, 1).optional(),
-    xtcThreshold: allow.number(0, 0.5).optional(),
-    repetitionContextSize: allow.whole(1, MAX_COUNT).optional(),
-    penaltyContextSize: allow.whole(1, MAX_COUNT).optional(),
-    prefillStepSize: allow.whole(1, MAX_CHUNK).optional(),
+    raw: z.optional(allow.flag()),
+    adapter: z.optional(allow.text("the folder or name of an adapter")),
+    quantize: z.optional(z.literal(QUANTIZE, `one of ${QUANTIZE.join(", ")}`)),
+    templateVariables: z.optional(jsonObject),
+    xtcProbability: z.optional(allow.number(0, 1)),
+    xtcThreshold: z.optional(allow.number(0, 0.5)),
+    repetitionContextSize: z.optional(allow.whole(1, MAX_COUNT)),
+    penaltyContextSize: z.optional(allow.whole(1, MAX_COUNT)),
+    prefillStepSize: z.optional(allow.whole(1, MAX_CHUNK)),
   },
   "an object",
 );
@@ -130,33 +132,33 @@ const keepAlive = 'seconds, -1 for ever, or a duration such as "5m"';
 
 const ollamaOptions = z.strictObject(
   {
-    keepAlive: z
-      .union(
-        [allow.number(-1, MAX_COUNT, keepAlive), z.string().regex(DURATION, keepAlive)],
+    keepAlive: z.optional(
+      z.union(
+        [allow.number(-1, MAX_COUNT, keepAlive), z.string().check(z.regex(DURATION, keepAlive))],
         keepAlive,
-      )
-      .optional(),
-    options: jsonObject.optional(),
+      ),
+    ),
+    options: z.optional(jsonObject),
   },
   "an object",
 );
 
 const lmStudioOptions = z.strictObject(
-  { ttl: allow.whole(1, MAX_COUNT).optional(), body: jsonObject.optional() },
+  { ttl: z.optional(allow.whole(1, MAX_COUNT)), body: z.optional(jsonObject) },
   "an object",
 );
 
 const providerOptions = z.strictObject(
   {
-    mlx: mlxOptions.optional(),
-    ollama: ollamaOptions.optional(),
-    lmstudio: lmStudioOptions.optional(),
+    mlx: z.optional(mlxOptions),
+    ollama: z.optional(ollamaOptions),
+    lmstudio: z.optional(lmStudioOptions),
   },
   "an object",
 );
 
 const logitBias = z.record(
-  z.string().regex(/^\d+$/),
+  z.string().check(z.regex(/^\d+$/)),
   allow.number(-100, 100),
   "an object { token id: bias }",
 );
@@ -167,39 +169,42 @@ const stops = `a text, or 1 to ${MAX_STOPS} texts`;
 const requestSchema = z.strictObject(
   {
     messages: z.union(
-      [prompt, z.array(message).min(1, "at least one message")],
+      [prompt, z.array(message).check(z.minLength(1, "at least one message"))],
       "a prompt or a list of messages",
     ),
-    model: allow.text("the name of a model").optional(),
-    temperature: allow.number(0, 2).optional(),
-    maxTokens: allow.whole(1, MAX_COUNT).optional(),
-    stream: allow.flag().optional(),
-    requestId: allow.text("a text that is not empty").optional(),
-    timeoutOverride: allow.seconds().optional(),
-    topP: allow.number(SMALLEST, 1).optional(),
-    topK: allow.whole(0).optional(),
-    minP: allow.number(0, 1).optional(),
-    seed: allow.whole(0).optional(),
-    stop: z
-      .union([stopText, z.array(stopText).min(1, stops).max(MAX_STOPS, stops)], stops)
-      .optional(),
-    repetitionPenalty: allow.number(SMALLEST, 1 / SMALLEST).optional(),
-    presencePenalty: allow.number(-2, 2).optional(),
-    frequencyPenalty: allow.number(-2, 2).optional(),
-    logitBias: logitBias.optional(),
-    logprobs: allow.flag().optional(),
-    topLogprobs: allow.whole(0, 20).optional(),
-    tools: z.array(tool, "a list of tools").optional(),
-    toolChoice: toolChoice.optional(),
-    responseFormat: responseFormat.optional(),
-    reasoning: z
-      .union(
+    model: z.optional(allow.text("the name of a model")),
+    temperature: z.optional(allow.number(0, 2)),
+    maxTokens: z.optional(allow.whole(1, MAX_COUNT)),
+    stream: z.optional(allow.flag()),
+    requestId: z.optional(allow.text("a text that is not empty")),
+    timeoutOverride: z.optional(allow.seconds()),
+    topP: z.optional(allow.number(SMALLEST, 1)),
+    topK: z.optional(allow.whole(0)),
+    minP: z.optional(allow.number(0, 1)),
+    seed: z.optional(allow.whole(0)),
+    stop: z.optional(
+      z.union(
+        [stopText, z.array(stopText).check(z.minLength(1, stops), z.maxLength(MAX_STOPS, stops))],
+        stops,
+      ),
+    ),
+    repetitionPenalty: z.optional(allow.number(SMALLEST, 1 / SMALLEST)),
+    presencePenalty: z.optional(allow.number(-2, 2)),
+    frequencyPenalty: z.optional(allow.number(-2, 2)),
+    logitBias: z.optional(logitBias),
+    logprobs: z.optional(allow.flag()),
+    topLogprobs: z.optional(allow.whole(0, 20)),
+    tools: z.optional(z.array(tool, "a list of tools")),
+    toolChoice: z.optional(toolChoice),
+    responseFormat: z.optional(responseFormat),
+    reasoning: z.optional(
+      z.union(
         [z.boolean(), z.enum(["low", "medium", "high"])],
         'true, false, "low", "medium" or "high"',
-      )
-      .optional(),
-    signal: z.instanceof(AbortSignal, { error: "an AbortSignal" }).optional(),
-    providerOptions: providerOptions.optional(),
+      ),
+    ),
+    signal: z.optional(z.instanceof(AbortSignal, { error: "an AbortSignal" })),
+    providerOptions: z.optional(providerOptions),
   },
   "a prompt or an object { messages }",
 );

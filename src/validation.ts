@@ -1,4 +1,4 @@
-import * as z from "zod";
+import * as z from "zod/mini";
 
 /** A wrong field: which one, what stands there, and what may stand there. */
 export interface Problem {
@@ -10,7 +10,7 @@ export interface Problem {
 
 /** Checks a value; gives it back typed, or everything that is wrong with it. */
 export function check<T>(
-  schema: z.ZodType<T>,
+  schema: z.ZodMiniType<T>,
   value: unknown,
 ): { value: T; problems?: undefined } | { problems: Problem[] } {
   const result = schema.safeParse(value);
@@ -31,22 +31,21 @@ const MAX_SECONDS = 2_147_483;
 
 /** Schema parts whose messages say what is allowed. */
 export const allow = {
-  text: (allowed: string) => z.string(allowed).min(1, allowed),
+  text: (allowed: string) => z.string(allowed).check(z.minLength(1, allowed)),
   flag: () => z.boolean("true or false"),
   object: () => z.record(z.string(), z.unknown(), "an object"),
   number: (min: number, max: number, allowed = `a number from ${min} to ${max}`) =>
-    z.number(allowed).min(min, allowed).max(max, allowed),
+    z.number(allowed).check(z.minimum(min, allowed), z.maximum(max, allowed)),
   seconds: () => {
     const allowed = "a number of seconds above 0";
-    return z.number(allowed).gt(0, allowed).max(MAX_SECONDS, allowed);
+    return z.number(allowed).check(z.gt(0, allowed), z.maximum(MAX_SECONDS, allowed));
   },
   whole: (min: number, max?: number) => {
     const allowed =
       max === undefined ? `a whole number, ${min} or more` : `a whole number from ${min} to ${max}`;
     return z
       .int(allowed)
-      .min(min, allowed)
-      .max(max ?? Number.MAX_SAFE_INTEGER, allowed);
+      .check(z.minimum(min, allowed), z.maximum(max ?? Number.MAX_SAFE_INTEGER, allowed));
   },
 };
 

@@ -1,4 +1,4 @@
-import * as z from "zod";
+import * as z from "zod/mini";
 import type { LegConfig, LLMConfig, Logger } from "../types.js";
 import { allow } from "../validation.js";
 
@@ -16,38 +16,38 @@ export interface ConfigValues extends Omit<LLMConfig, "fallbackConfigs">, LegVal
 /** Files hold no functions; code needs no references to keys. */
 export type SourceKind = "code" | "file";
 
-const ONE_KEY = { path: ["apiKeyEnv"], error: "left out where apiKey is given" };
+const oneKey = z.refine<object>(hasOneKey, {
+  path: ["apiKeyEnv"],
+  error: "left out where apiKey is given",
+});
 const seconds = allow.seconds();
 const pause = allow.number(0, 86_400, "a number of seconds from 0 to 86400");
-const callback = z.custom<() => void>(isFunction, "a function").optional();
+const callback = z.optional(z.custom<() => void>(isFunction, "a function"));
 const LOGGER = "an object with the functions debug, info, warn and error";
 const VARIABLE = "the name of a variable";
 const PRINTABLE = "a text of printable ASCII characters without spaces";
 
 const inheritedFields = {
-  timeout: seconds.optional(),
-  connectTimeout: seconds.optional(),
-  firstTokenTimeout: seconds.optional(),
-  maxRetries: allow.whole(0, 100).optional(),
-  retryDelay: pause.optional(),
-  retryMaxDelay: pause.optional(),
-  retryExponentialBase: allow.number(1, 100).optional(),
+  timeout: z.optional(seconds),
+  connectTimeout: z.optional(seconds),
+  firstTokenTimeout: z.optional(seconds),
+  maxRetries: z.optional(allow.whole(0, 100)),
+  retryDelay: z.optional(pause),
+  retryMaxDelay: z.optional(pause),
+  retryExponentialBase: z.optional(allow.number(1, 100)),
 };
 
 const ownFields = {
-  model: allow.text("the name of a model").optional(),
-  baseUrl: allow.text("the address of a server, or a folder").optional(),
-  apiKey: allow
-    .text("a text that is not empty")
-    .regex(/^[!-~]*$/, PRINTABLE)
-    .optional(),
-  verifySsl: allow.flag().optional(),
-  maxConcurrent: allow.whole(1).optional(),
+  model: z.optional(allow.text("the name of a model")),
+  baseUrl: z.optional(allow.text("the address of a server, or a folder")),
+  apiKey: z.optional(allow.text("a text that is not empty").check(z.regex(/^[!-~]*$/, PRINTABLE))),
+  verifySsl: z.optional(allow.flag()),
+  maxConcurrent: z.optional(allow.whole(1)),
 };
 
 const clientFields = {
-  deadline: seconds.optional(),
-  cacheTtl: allow.number(0, Number.MAX_VALUE, "a number of seconds, 0 or more").optional(),
+  deadline: z.optional(seconds),
+  cacheTtl: z.optional(allow.number(0, Number.MAX_VALUE, "a number of seconds, 0 or more")),
 };
 
 const codeFields = {
@@ -55,14 +55,11 @@ const codeFields = {
   onRetry: callback,
   onFallback: callback,
   onFinish: callback,
-  logger: z.custom<Logger>(isLogger, LOGGER).optional(),
+  logger: z.optional(z.custom<Logger>(isLogger, LOGGER)),
 };
 
 const keyReference = {
-  apiKeyEnv: allow
-    .text(VARIABLE)
-    .regex(/^[A-Za-z_]\w*$/, VARIABLE)
-    .optional(),
+  apiKeyEnv: z.optional(allow.text(VARIABLE).check(z.regex(/^[A-Za-z_]\w*$/, VARIABLE))),
 };
 
 /** Fields that a fallback has from the configuration around it, where it does not give them. */
@@ -83,22 +80,22 @@ export const FIELDS = [
 ] as const;
 
 /** What each kind of source may give. */
-export const schemas: Record<SourceKind, z.ZodType<ConfigValues>> = {
+export const schemas: Record<SourceKind, z.ZodMiniType<ConfigValues>> = {
   code: configSchema({}, codeFields),
   file: configSchema(keyReference, {}),
 };
 
-function configSchema<Leg extends z.ZodRawShape, Client extends z.ZodRawShape>(
+function configSchema<Leg extends z.core.$ZodShape, Client extends z.core.$ZodShape>(
   moreOfLeg: Leg,
   moreOfClient: Client,
 ) {
   const provider = z.enum(["mlx", "ollama", "lmstudio"], '"mlx", "ollama" or "lmstudio"');
-  const providerOrAuto = z
-    .enum(["mlx", "ollama", "lmstudio", "auto"], '"mlx", "ollama", "lmstudio" or "auto"')
-    .optional();
+  const providerOrAuto = z.optional(
+    z.enum(["mlx", "ollama", "lmstudio", "auto"], '"mlx", "ollama", "lmstudio" or "auto"'),
+  );
   const fields = { ...ownFields, ...moreOfLeg, ...inheritedFields };
   const leg = z.strictObject({ provider, ...fields }, "an object { provider, model, … }");
-  const legs = z.array(leg.refine(hasOneKey, ONE_KEY), "a list of objects").optional();
+  const legs = z.optional(z.array(leg.check(oneKey), "a list of objects"));
   return z
     .strictObject(
       {
@@ -110,7 +107,7 @@ function configSchema<Leg extends z.ZodRawShape, Client extends z.ZodRawShape>(
       },
       "an object",
     )
-    .refine(hasOneKey, ONE_KEY);
+    .check(oneKey);
 }
 
 function hasOneKey(values: object): boolean {

@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import * as z from "zod";
+import * as z from "zod/mini";
 import type { LLMConfig } from "../types.js";
 import { allow, check, describeProblem } from "../validation.js";
 import { checkValues, wrongConfiguration } from "./check-values.js";
@@ -40,12 +40,12 @@ export interface GivenConfig {
 }
 
 const FILE_OR_FALSE = "the name of a file, or false";
-const anything = z.unknown().optional();
+const anything = z.optional(z.unknown());
 /** What is in flags and variables is checked when it is read. */
 const sourcesSchema = z.strictObject(
   {
     flags: anything,
-    configFile: z.union([allow.text(FILE_OR_FALSE), z.literal(false)], FILE_OR_FALSE).optional(),
+    configFile: z.optional(z.union([allow.text(FILE_OR_FALSE), z.literal(false)], FILE_OR_FALSE)),
     env: anything,
     cwd: anything,
     platform: anything,
