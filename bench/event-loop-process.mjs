@@ -2,7 +2,7 @@
 //   node bench/event-loop-process.mjs idle|load|prefill|decode MODEL-FOLDER
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
-import { LLMClient } from "../dist/index.js";
+import { LLMClient } from "../dist/esm/index.js";
 
 const [phase, model] = process.argv.slice(2);
 const duration = 1000;

@@ -1,11 +1,12 @@
-// Compiles src/ to dist/: ES modules with their types, in dist/cjs/ one CommonJS file for `require`, and
-// in dist/cli/ the command line.
+// Compiles src/ to dist/: the package as ES modules with their types in dist/esm/, as one CommonJS file
+// for `require` in dist/cjs/, and the command line in dist/cli/.
 import { spawnSync } from "node:child_process";
 import { cpSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { bundleCli } from "./bundle-cli.mjs";
+import { licensesOf } from "./licenses.mjs";
 
 process.chdir(fileURLToPath(new URL("..", import.meta.url)));
 rmSync("dist", { recursive: true, force: true });
@@ -14,26 +15,41 @@ const tsc = ["node_modules/typescript/bin/tsc", "--project", "tsconfig.build.jso
 const compiled = spawnSync(process.execPath, tsc, { stdio: ["ignore", 2, 2] });
 if (compiled.status !== 0) process.exit(1);
 
-await build({
+/** Reading a hundred small files takes longer than all that importing the package does. */
+const library = {
   entryPoints: ["src/index.ts"],
-  outfile: "dist/cjs/index.js",
   bundle: true,
-  packages: "external",
+  // Loaded only by those who need it.
+  external: ["@huggingface/*", "undici"],
+  mainFields: ["module", "main"],
   platform: "node",
   target: "node20",
-  format: "cjs",
-  // Else the error classes would print under the names that bundling gives them.
-  keepNames: true,
-  // CommonJS has no import.meta; the file lies as deep as those of dist/mlx/ that ask for it.
-  banner: { js: 'const importMetaUrl = require("node:url").pathToFileURL(__filename).href;' },
-  define: { "import.meta.url": "importMetaUrl" },
+  metafile: true,
   logLevel: "warning",
+};
+
+const { metafile } = await build({
+  ...library,
+  outdir: "dist/esm",
+  chunkNames: "[name]-[hash]",
+  splitting: true,
+  format: "esm",
 });
 
+await build({
+  ...library,
+  outfile: "dist/cjs/index.js",
+  format: "cjs",
+  // CommonJS has no import.meta.
+  banner: { js: 'const importMetaUrl = require("node:url").pathToFileURL(__filename).href;' },
+  define: { "import.meta.url": "importMetaUrl" },
+});
+
+writeFileSync("dist/licenses.txt", licensesOf(metafile));
 await bundleCli();
 
 // The same declarations serve both; the package.json makes TypeScript read them as CommonJS there.
 writeFileSync("dist/cjs/package.json", '{ "type": "commonjs" }\n');
-for (const file of readdirSync("dist", { recursive: true })) {
-  if (file.endsWith(".d.ts")) cpSync(join("dist", file), join("dist", "cjs", file));
+for (const file of readdirSync("dist/esm", { recursive: true })) {
+  if (file.endsWith(".d.ts")) cpSync(join("dist/esm", file), join("dist/cjs", file));
 }

@@ -1,9 +1,9 @@
 // Bundles the command line. A command is over soon, so what it loads is most of its time: only the
 // used parts of the libraries, small, and in files of which each command loads what it needs.
-import { chmodSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { chmodSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
+import { licensesOf } from "./licenses.mjs";
 
 /** Bundled CommonJS packages ask for Node's own modules by `require`. */
 const REQUIRE = [
@@ -34,7 +34,7 @@ export async function bundleCli() {
     logLevel: "warning",
   });
   chmodSync("dist/cli/main.js", 0o755);
-  writeFileSync("dist/cli/licenses.txt", licensesOf(Object.keys(metafile.inputs)));
+  writeFileSync("dist/cli/licenses.txt", licensesOf(metafile));
 }
 
 function replaceUndici(build) {
@@ -42,17 +42,4 @@ function replaceUndici(build) {
   build.onResolve({ filter: /^undici$/ }, () => ({ path }));
   // It is only asked for HTTP/1.1; loading Node's HTTP/2 for nothing takes longer than a request.
   build.onLoad({ filter: /undici\/lib\/dispatcher\/client-h2\.js$/ }, () => ({ contents: "" }));
-}
-
-/** What is bundled takes its licence along. */
-function licensesOf(files) {
-  const folders = files.flatMap(
-    (file) => file.match(/.*node_modules\/(@[^/]+\/)?[^/]+/)?.[0] ?? [],
-  );
-  const texts = [...new Set(folders)].sort().map((folder) => {
-    const name = readdirSync(folder).find((file) => /^licen[cs]e/i.test(file));
-    if (!name) throw new Error(`${folder} is bundled, but has no licence.`);
-    return `${folder.split("node_modules/").at(-1)}\n\n${readFileSync(join(folder, name), "utf8")}`;
-  });
-  return texts.join(`\n${"-".repeat(80)}\n\n`);
 }

@@ -9,31 +9,31 @@ const quantize = z.optional(z.literal(QUANTIZE, `one of ${QUANTIZE.join(", ")}`)
 const texts = "a text, or a list of texts with at least one";
 
 /** Checks what `listModels` is asked. */
-export const checkListing = checker({ useCache: z.optional(allow.flag()) });
+export const checkListing = checker(() => ({ useCache: z.optional(allow.flag()) }));
 
 /** Checks what `loadModel` and `unloadModel` are asked. */
-export const checkModelChange = checker({ model: z.optional(model), signal });
+export const checkModelChange = checker(() => ({ model: z.optional(model), signal }));
 
 /** Checks what `showModel` and `removeModel` are asked. */
-export const checkModelQuestion = checker({ model, signal });
+export const checkModelQuestion = checker(() => ({ model, signal }));
 
 /** Checks what `pullModel` is asked. */
-export const checkPull = checker({
+export const checkPull = checker(() => ({
   model,
   file: z.optional(allow.text("the name of a file")),
   offline: z.optional(allow.flag()),
   signal,
-});
+}));
 
 /** Checks what `fitModel` is asked. */
-export const checkFit = checker({
+export const checkFit = checker(() => ({
   model,
   quantize,
   context: z.optional(allow.whole(1)),
-});
+}));
 
 /** Checks what `convertModel` is asked. */
-export const checkConversion = checker({
+export const checkConversion = checker(() => ({
   model,
   folder: allow.text("the path of a new folder"),
   quantize,
@@ -41,18 +41,19 @@ export const checkConversion = checker({
   dequantize: z.optional(allow.flag()),
   dtype: z.optional(z.literal(WEIGHT_TYPES, `one of ${WEIGHT_TYPES.join(", ")}`)),
   signal,
-});
+}));
 
 /** Checks what `embed` is asked. */
-export const checkEmbedding = checker({
+export const checkEmbedding = checker(() => ({
   texts: z.union([z.string(), z.array(z.string()).check(z.minLength(1, texts))], texts),
   model: z.optional(model),
   signal,
-});
+}));
 
 /** Throws a `ValidationError` that names each wrong field, its value and what is allowed. */
-function checker<Shape extends z.core.$ZodShape>(shape: Shape) {
-  const schema = z.strictObject(shape);
+function checker<Shape extends z.core.$ZodShape>(shapeOf: () => Shape) {
+  // Made at the first question: importing the package is to take no time.
+  const schema = z.lazy(() => z.strictObject(shapeOf()));
   return (question: Record<string, unknown>): z.infer<typeof schema> => {
     const result = check(schema, question);
     if (!result.problems) return result.value;

@@ -1,4 +1,3 @@
-import { randomUUID } from "node:crypto";
 import { abortTogether } from "./abort.js";
 import { Calls } from "./calls.js";
 import { Breakers } from "./chain/breaker.js";
@@ -196,7 +195,7 @@ export class LLMClient {
       return await this.#chain.open({
         request,
         requestId,
-        responseId: randomUUID(),
+        responseId: crypto.randomUUID(),
         signal: work.signal,
         startedAt: performance.now(),
         endsAt: deadline === undefined ? undefined : systemClock.now() + deadline,
@@ -230,7 +229,7 @@ export class LLMClient {
 
 function requestIdOf(input: unknown): string {
   const given = (input as Partial<LLMRequest> | undefined)?.requestId;
-  return typeof given === "string" && given !== "" ? given : randomUUID();
+  return typeof given === "string" && given !== "" ? given : crypto.randomUUID();
 }
 
 /** Aborts a call when its time is over; call what it returns at its end. */

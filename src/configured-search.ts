@@ -1,7 +1,7 @@
 import { resolve } from "node:path";
 import { resolveConfig } from "./config/settings.js";
 import { expandHome } from "./home-folder.js";
-import type { ModelSearch } from "./mlx/model-places.js";
+import type { ModelSearch } from "./mlx/model-names.js";
 
 /** Where a client without settings of its own would look for MLX models: names mean the same. */
 export function configuredSearch(): ModelSearch {

@@ -1,6 +1,7 @@
 import { checkConversion } from "./check-question.js";
 import { configuredSearch } from "./configured-search.js";
 import type { ConvertedModel, ConvertOptions } from "./mlx/convert-model.js";
+import { loadNative } from "./mlx/native.js";
 
 export type { ConvertedModel, ConvertOptions } from "./mlx/convert-model.js";
 
@@ -23,7 +24,6 @@ export interface Conversion extends ConvertOptions {
 export async function convertModel(conversion: Conversion): Promise<ConvertedModel> {
   const { model, folder, ...options } = checkConversion({ ...conversion });
   // Who converts nothing pays for nothing.
-  const { loadNative } = await import("./mlx/native.js");
-  const { convertModel: convert } = await import("./mlx/convert-model.js");
-  return convert(model, folder, loadNative(), options, configuredSearch());
+  const { convertLocalModel } = await import("./mlx/convert-model.js");
+  return convertLocalModel(model, folder, loadNative(), options, configuredSearch());
 }

@@ -227,6 +227,8 @@ function define(
   code: string,
   retryable = false,
 ): void {
+  // Bundling gives a class that speaks of itself another one.
+  Object.defineProperty(errorClass, "name", { value: name, configurable: true });
   Object.defineProperties(errorClass.prototype, {
     name: { value: name, configurable: true, writable: true },
     [DEFAULTS]: { value: { code, retryable } satisfies ClassDefaults },

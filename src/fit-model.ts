@@ -1,6 +1,7 @@
 import { checkFit } from "./check-question.js";
 import { configuredSearch } from "./configured-search.js";
 import type { FitOptions } from "./mlx/model-fit.js";
+import { loadNative } from "./mlx/native.js";
 import type { ModelFit } from "./types.js";
 
 export type { FitOptions } from "./mlx/model-fit.js";
@@ -15,7 +16,6 @@ export type { FitOptions } from "./mlx/model-fit.js";
 export async function fitModel(model: string, options: FitOptions = {}): Promise<ModelFit> {
   const { model: name, ...checked } = checkFit({ ...options, model });
   // Who asks for nothing pays for nothing.
-  const { loadNative } = await import("./mlx/native.js");
   const { fitLocalModel } = await import("./mlx/model-fit.js");
   return fitLocalModel(name, loadNative(), checked, configuredSearch());
 }

@@ -19,7 +19,7 @@ import {
 } from "../src/index.js";
 import { failureOf } from "./contracts/provider-contract.js";
 import { NO_SOURCES } from "./helpers/client-calls.js";
-import { describeNative } from "./helpers/native.js";
+import { addonFile, describeNative } from "./helpers/native.js";
 import { makeLargeModel, makeTalkingModel } from "./helpers/talking-model.js";
 import { closeAll, startServer } from "./http/local-server.js";
 
@@ -27,7 +27,7 @@ import { closeAll, startServer } from "./http/local-server.js";
 jest.setTimeout(30_000);
 
 const places = mkdtempSync(join(tmpdir(), "client-"));
-const entry = fileURLToPath(new URL("../dist/index.js", import.meta.url));
+const entry = fileURLToPath(new URL("../dist/esm/index.js", import.meta.url));
 const unhandled: unknown[] = [];
 const noteUnhandled = (reason: unknown) => unhandled.push(reason);
 
@@ -362,9 +362,9 @@ describeNative("a client", () => {
     test("ends soon after close although a model is loading", async () => {
       const largeBytes = await makeLargeModel(join(places, "large"));
       const script = `
-        import { loadNative } from ${JSON.stringify(join(entry, "../mlx/native.js"))};
+        import { createRequire } from "node:module";
         client.generate({ messages: "Hi", model: "large" }).catch(({ code }) => console.log(code));
-        const { memory } = loadNative();
+        const { memory } = createRequire(import.meta.url)(${JSON.stringify(addonFile())});
         while (memory().active === 0) await new Promise((resolve) => setTimeout(resolve, 1));
         await client.close();
         process.on("exit", () => console.log(memory().peak));`;
@@ -408,10 +408,10 @@ describeNative("a client", () => {
 
 test("without the addon a client says why it cannot generate, and still lists models", async () => {
   const copy = join(places, "copy");
-  await cp(join(entry, ".."), join(copy, "dist"), { recursive: true });
-  await cp(join(entry, "../../package.json"), join(copy, "package.json"));
-  await symlink(join(entry, "../../node_modules"), join(copy, "node_modules"));
-  const code = `import { LLMClient } from ${JSON.stringify(join(copy, "dist", "index.js"))};
+  await cp(join(entry, "../.."), join(copy, "dist"), { recursive: true });
+  await cp(join(entry, "../../../package.json"), join(copy, "package.json"));
+  await symlink(join(entry, "../../../node_modules"), join(copy, "node_modules"));
+  const code = `import { LLMClient } from ${JSON.stringify(join(copy, "dist/esm/index.js"))};
     const client = new LLMClient(${JSON.stringify(settings)});
     const { name, code, hint } = await client.generate("Hi").catch((error) => error.toJSON());
     const health = await client.health();

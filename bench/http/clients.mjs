@@ -4,7 +4,7 @@
 const messages = [{ role: "user", content: "What does the fox do?" }];
 
 async function ours(provider, baseUrl) {
-  const { LLMClient } = await import("../../dist/index.js");
+  const { LLMClient } = await import("../../dist/esm/index.js");
   const client = new LLMClient({ provider, baseUrl });
   return {
     whole: async (model) => (await client.generate({ messages, model })).content,

@@ -1,4 +1,3 @@
-import { randomUUID } from "node:crypto";
 import type { Attempt, LLMConfig, ProviderName } from "../index.js";
 import type { CommonOptions } from "./flags.js";
 import { attemptLine } from "./format.js";
@@ -7,7 +6,7 @@ import { cellText } from "./table.js";
 
 /** Tells on stderr how a call goes. */
 export class Progress {
-  readonly requestId = randomUUID();
+  readonly requestId = crypto.randomUUID();
   readonly #options: CommonOptions;
   readonly #stderr: Output;
   /** What became of legs, in their order. */

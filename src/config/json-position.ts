@@ -1,4 +1,7 @@
-import { type ParseError, parse } from "jsonc-parser";
+import { createRequire } from "node:module";
+import type { ParseError } from "jsonc-parser";
+
+const require = createRequire(import.meta.url);
 
 /** A place in a text; lines and columns count from 1. */
 export interface Position {
@@ -13,6 +16,8 @@ export interface Position {
  * findJsonMistake('{ "model": demo }'); // { line: 1, column: 12 }
  */
 export function findJsonMistake(text: string): Position | undefined {
+  // Only who made a mistake pays for loading it.
+  const { parse } = require("jsonc-parser") as typeof import("jsonc-parser");
   const mistakes: ParseError[] = [];
   try {
     parse(text, mistakes, { disallowComments: true });

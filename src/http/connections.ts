@@ -1,5 +1,12 @@
 import { Socket } from "node:net";
-import type { buildConnector, Client, Dispatcher } from "undici";
+import {
+  Agent,
+  type buildConnector,
+  Client,
+  type Dispatcher,
+  EnvHttpProxyAgent,
+  Pool,
+} from "undici";
 import { ConfigurationError } from "../errors.js";
 
 /** How the connections to a server are made. */
@@ -67,25 +74,22 @@ export class Connection {
   }
 }
 
-/** Makes the pool of connections: directly, or through the proxies that the environment names. */
-export async function openConnections(settings: ConnectionSettings): Promise<Dispatcher> {
-  // Loading it takes longer than everything else that happens before the first request.
-  const undici = await import("undici");
+class TrackedClient extends Client {
+  readonly #connection: Connection;
 
-  class TrackedClient extends undici.Client {
-    readonly #connection: Connection;
-
-    constructor(origin: string | URL, options: Client.Options, connection: Connection) {
-      super(origin, options);
-      this.#connection = connection;
-    }
-
-    override dispatch(request: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler) {
-      (request as Partial<TrackedRequest>).onConnection?.(this.#connection);
-      return super.dispatch(request, handler);
-    }
+  constructor(origin: string | URL, options: Client.Options, connection: Connection) {
+    super(origin, options);
+    this.#connection = connection;
   }
 
+  override dispatch(request: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler) {
+    (request as Partial<TrackedRequest>).onConnection?.(this.#connection);
+    return super.dispatch(request, handler);
+  }
+}
+
+/** Makes the pool of connections: directly, or through the proxies that the environment names. */
+export function openConnections(settings: ConnectionSettings): Dispatcher {
   const makeClient = (origin: URL, options: Client.Options) => {
     const connection = new Connection();
     const connect = tracked(options.connect as buildConnector.connector, connection);
@@ -99,17 +103,17 @@ export async function openConnections(settings: ConnectionSettings): Promise<Dis
     pipelining: 1,
     connect: { ...tls, timeout },
     factory: (origin: string | URL, pool: object) =>
-      new undici.Pool(origin, { ...pool, factory: makeClient }),
+      new Pool(origin, { ...pool, factory: makeClient }),
   };
-  if (isLoopback(settings.url)) return new undici.Agent(options);
+  if (isLoopback(settings.url)) return new Agent(options);
   try {
-    return new undici.EnvHttpProxyAgent({
+    return new EnvHttpProxyAgent({
       ...options,
       requestTls: { ...tls, timeout },
       proxyTls: { timeout },
       // Its answer to CONNECT belongs to connecting; undici would wait for five minutes.
       clientFactory: (proxy: URL, pool: object) =>
-        new undici.Pool(proxy, { ...pool, headersTimeout: timeout }),
+        new Pool(proxy, { ...pool, headersTimeout: timeout }),
     });
   } catch (error) {
     throw new ConfigurationError("http_proxy or https_proxy is not the address of a proxy.", {

@@ -4,7 +4,7 @@ import { AbortError, ValidationError } from "../errors.js";
 import type { Attempt, ProviderName } from "../types.js";
 import { checkEncoding, checkNoError, errorIn, type OpenAnswer, readJson } from "./answers.js";
 import { authorizationOf, checkedUrl, requestIdHeader, secretsOf } from "./base-url.js";
-import { type Connection, openConnections, type TrackedRequest } from "./connections.js";
+import type { Connection, TrackedRequest } from "./connections.js";
 import { type AnswerHead, Exchange } from "./exchange.js";
 import { networkError } from "./network-errors.js";
 import { detailsOf, type Where } from "./where.js";
@@ -118,7 +118,7 @@ export class HttpClient {
   /** Sends a request and waits for the headers of its answer. */
   async #send(method: Method, path: string, options: CallOptions): Promise<OpenAnswer> {
     const request = this.#request(method, path, options);
-    this.#connections ??= openConnections({ ...this.#settings, url: this.#base });
+    this.#connections ??= this.#open();
     const connections = await this.#connections;
     for (let isRepeated = false; ; isRepeated = true) {
       const exchange = this.#exchange(options);
@@ -134,6 +134,12 @@ export class HttpClient {
         if (isRepeated || !exchange.diedUnanswered) throw error;
       }
     }
+  }
+
+  async #open(): Promise<Dispatcher> {
+    // Loading it takes longer than everything else that happens before the first request.
+    const { openConnections } = await import("./connections.js");
+    return openConnections({ ...this.#settings, url: this.#base });
   }
 
   #exchange(options: CallOptions): Exchange {

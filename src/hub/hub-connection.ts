@@ -32,7 +32,7 @@ export class HubConnection {
   readonly address: HubAddress;
   readonly #limits: HubLimits;
   readonly #origin: string;
-  readonly #connections = new Map<string, Promise<Dispatcher>>();
+  readonly #connections = new Map<string, Dispatcher>();
 
   constructor(address: HubAddress, limits: HubLimits) {
     this.address = address;
@@ -61,15 +61,13 @@ export class HubConnection {
   }
 
   async close(): Promise<void> {
-    const open = await Promise.allSettled(this.#connections.values());
-    const closing = open.map((each) => each.status === "fulfilled" && each.value.destroy());
-    await Promise.all(closing);
+    await Promise.all([...this.#connections.values()].map((connections) => connections.destroy()));
   }
 
   async #send({ url, headers, question, signal }: Asked) {
     const { token } = this.address;
     const authorization = token !== undefined && url.origin === this.#origin;
-    const connections = await this.#connectionsTo(url);
+    const connections = this.#connectionsTo(url);
     signal.throwIfAborted();
     const silence = new SilenceTimer(this.#limits.timeout, url, (error) => exchange.fail(error));
     const exchange: Exchange = new Exchange({
@@ -96,7 +94,7 @@ export class HubConnection {
     return { ...(await exchange.head), exchange, silence };
   }
 
-  #connectionsTo(url: URL): Promise<Dispatcher> {
+  #connectionsTo(url: URL): Dispatcher {
     const { connectTimeout } = this.#limits;
     const known = this.#connections.get(url.origin);
     const connections = known ?? openConnections({ url, connectTimeout, verifySsl: true });

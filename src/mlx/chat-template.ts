@@ -1,8 +1,8 @@
-import { ModelLoadError, ValidationError } from "../errors.js";
+import { ValidationError } from "../errors.js";
 import type { Message, Tool } from "../types.js";
-import { isObject, type Json } from "./json-file.js";
-import { placeOf, readModelJson, readModelText } from "./model-texts.js";
+import type { Json } from "./json-file.js";
 import { parseTemplate, renderTemplate, TemplateRefusal } from "./template-runtime.js";
+import { badTemplate, findSources, type Source } from "./template-sources.js";
 import { namedSpecialTokens, readTokenizerConfig } from "./tokenizer-files.js";
 
 /** What a conversation is rendered from. */
@@ -20,19 +20,20 @@ export interface ChatTemplate {
   render(input: ChatInput): string;
 }
 
-/** A template file of more bytes is refused; those of real models have some ten thousand. */
-const LARGEST_FILE = 1024 * 1024;
-
 /**
  * Loads the chat template of a model's folder: chat_template.jinja, else what tokenizer_config.json
- * or chat_template.json has. Undefined where the model has none.
+ * or chat_template.json has. Undefined where the model has none. `reading` is what
+ * `readTokenizerConfig` reads, where that is under way.
  *
  * @example
  * const template = await loadChatTemplate("/models/tiny");
  * const prompt = template?.render({ messages }) ?? renderPlain(messages);
  */
-export async function loadChatTemplate(folder: string): Promise<ChatTemplate | undefined> {
-  const config = await readTokenizerConfig(folder);
+export async function loadChatTemplate(
+  folder: string,
+  reading: Promise<Json> = readTokenizerConfig(folder),
+): Promise<ChatTemplate | undefined> {
+  const config = await reading;
   const sources = await findSources(folder, config);
   const fallback = sources.get("default") ?? [...sources.values()][0];
   if (!fallback) return undefined;
@@ -41,12 +42,6 @@ export async function loadChatTemplate(folder: string): Promise<ChatTemplate | u
   const toolUse = sources.get("tool_use");
   const renderWithTools = toolUse ? compile(toolUse, tokens) : render;
   return { render: (input) => (input.tools?.length ? renderWithTools(input) : render(input)) };
-}
-
-/** The texts of all chat templates that a model's folder has. */
-export async function readTemplates(folder: string): Promise<string[]> {
-  const sources = await findSources(folder, await readTokenizerConfig(folder));
-  return [...sources.values()].map(({ text }) => text);
 }
 
 /**
@@ -64,38 +59,6 @@ export function renderPlain(messages: Message[]): string {
   };
   const turns = messages.map(({ role, content }) => `${names[role]}${joinText(content)}\n`);
   return `${turns.join("")}ASSISTANT:`;
-}
-
-interface Source {
-  text: string;
-  /** For messages: the file, and the template's name if it has several. */
-  place: string;
-}
-
-async function findSources(folder: string, config: Json): Promise<Map<string, Source>> {
-  const file = "chat_template.jinja";
-  const text = await readModelText(folder, file, "bad_template", LARGEST_FILE);
-  if (text !== undefined) return new Map([["default", { text, place: placeOf(folder, file) }]]);
-  const inConfig = namedSources(config.chat_template, placeOf(folder, "tokenizer_config.json"));
-  if (inConfig.size > 0) return inConfig;
-  const legacy = "chat_template.json";
-  const json = await readModelJson(folder, legacy, "bad_template");
-  return namedSources(json?.chat_template, placeOf(folder, legacy));
-}
-
-/** A template is a string, or several are a list of names with templates. */
-function namedSources(value: unknown, place: string): Map<string, Source> {
-  if (value === undefined || value === null) return new Map();
-  if (typeof value === "string") return new Map([["default", { text: value, place }]]);
-  const entries = Array.isArray(value) ? value : [value];
-  return new Map(
-    entries.map((entry) => {
-      if (isObject(entry) && typeof entry.name === "string" && typeof entry.template === "string") {
-        return [entry.name, { text: entry.template, place: `${place} (template "${entry.name}")` }];
-      }
-      throw badTemplate(place, "has a chat template that is neither text nor a list of templates");
-    }),
-  );
 }
 
 function compile(source: Source, tokens: Record<string, string>): (input: ChatInput) => string {
@@ -139,14 +102,6 @@ function renderingFailed(place: string, error: Error): Error {
     );
   }
   return badTemplate(place, `cannot be rendered: ${error.message}`, error);
-}
-
-function badTemplate(place: string, reason: string, cause?: unknown): ModelLoadError {
-  return new ModelLoadError(`${place} ${reason}.`, {
-    code: "bad_template",
-    hint: "Repair the template, or use the prompt as it is, without one.",
-    cause,
-  });
 }
 
 /** True for templates that read a message's content only as a list of parts. */

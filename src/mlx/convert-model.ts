@@ -10,7 +10,7 @@ import { isGgufFile } from "./gguf.js";
 import { isObject, type Json } from "./json-file.js";
 import { checkModelType, checkNotQuantized } from "./model.js";
 import { findModel, type ModelFiles, readModelFiles } from "./model-files.js";
-import type { ModelSearch } from "./model-places.js";
+import type { ModelSearch } from "./model-names.js";
 import { GGUF_TEXTS, readModelJson } from "./model-texts.js";
 import { loadError } from "./native-errors.js";
 import type {
@@ -49,7 +49,7 @@ const COPIED =
   /^(?:tokenizer.*\.json|generation_config\.json|special_tokens_map\.json|added_tokens\.json|vocab\.json|merges\.txt|chat_template\.(?:jinja|json)|tokenizer\.model|LICEN[CS]E.*|README\.md)$/i;
 
 /** Writes a model as a folder that mlx-lm reads as well. */
-export async function convertModel(
+export async function convertLocalModel(
   model: string,
   folder: string,
   addon: NativeAddon,

@@ -1,4 +1,4 @@
-import { readTemplates } from "./chat-template.js";
+import { readTemplates } from "./template-sources.js";
 import { isObject, type Json } from "./json-file.js";
 
 /** What a model can do, as its configuration and its chat template tell. */

@@ -2,7 +2,7 @@ import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { readBeginning } from "../regular-file.js";
 import type { ModelDetails, ModelFile } from "../types.js";
-import { readTemplates } from "./chat-template.js";
+import { readTemplates } from "./template-sources.js";
 import { isGgufFile, readGgufHeader } from "./gguf.js";
 import { parametersOf } from "./gguf-weights.js";
 import { isObject, type Json } from "./json-file.js";

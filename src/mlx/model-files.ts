@@ -6,12 +6,13 @@ import { capabilitiesOf } from "./model-capabilities.js";
 import { isGgufFile, readGgufHeader } from "./gguf.js";
 import { loadedBytes, mainType, weightsOfGguf } from "./gguf-weights.js";
 import { isObject, type Json, readJsonObject } from "./json-file.js";
-import { DEMO, ggufFilesIn, listModelFolders, type ModelSearch } from "./model-places.js";
+import { DEMO, type ModelSearch } from "./model-names.js";
+import { ggufFilesIn, listModelFolders } from "./model-places.js";
 import { readModelJson } from "./model-texts.js";
 import type { NativeGguf } from "./native-types.js";
 import { readSafetensorsHeader } from "./safetensors.js";
 
-export { findModel } from "./model-places.js";
+export { findAdapter, findModel } from "./model-places.js";
 
 /** What a model's folder or GGUF file holds; the weights themselves are not read. */
 export interface ModelFiles {

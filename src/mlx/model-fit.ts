@@ -4,7 +4,7 @@ import type { ModelFit } from "../types.js";
 import { cacheBytes, tokensWithin } from "./footprint.js";
 import { findModel, readModelFiles } from "./model-files.js";
 import { memoryLimit } from "./model-memory.js";
-import type { ModelSearch } from "./model-places.js";
+import type { ModelSearch } from "./model-names.js";
 import { loadError } from "./native-errors.js";
 import type { NativeAddon, NativeFootprint } from "./native-types.js";
 

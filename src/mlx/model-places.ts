@@ -1,6 +1,6 @@
 import type { Dirent } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
-import { basename, isAbsolute, join, resolve, sep } from "node:path";
+import { basename, isAbsolute, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ConfigurationError, LLMError, ModelLoadError, ModelNotFoundError } from "../errors.js";
 import { expandHome, homeFolder } from "../home-folder.js";
@@ -8,18 +8,12 @@ import { hubCache } from "../hub/environment.js";
 import { nearestName } from "../nearest-name.js";
 import { readBeginning } from "../regular-file.js";
 import { isGgufFile } from "./gguf.js";
+import { DEMO, looksLikePath, type ModelSearch } from "./model-names.js";
 
 /** A model's folder, or its GGUF file, and the name that finds it again. */
 export interface FoundModel {
   id: string;
   folder: string;
-}
-
-/** Where to look besides the usual places. */
-export interface ModelSearch {
-  env?: NodeJS.ProcessEnv;
-  /** Model folders, or folders of models; looked at first. */
-  folders?: string[];
 }
 
 /** A Hugging Face hub cache, a folder of models named `name` or `org/name`, or one model. */
@@ -29,8 +23,6 @@ interface ModelPlace {
   layout: "hub" | "tree" | "model";
 }
 
-/** The model that comes with the package. */
-export const DEMO = "demo";
 /** Where that lies. */
 export const DEMO_FOLDER = fileURLToPath(new URL("../../models/demo", import.meta.url));
 
@@ -258,15 +250,6 @@ async function existingModel(path: string, name: string): Promise<string> {
     code: "bad_config",
     hint: "Give the folder that holds config.json and the weights, or a GGUF file.",
   });
-}
-
-/** Whether a name can only be a path. */
-export function looksLikePath(name: string): boolean {
-  return (
-    isAbsolute(name) ||
-    /^(?:\.{1,2}|~)(?:[/\\]|$)/.test(name) ||
-    (sep === "\\" && name.includes(sep))
-  );
 }
 
 function describe({ label, folder }: ModelPlace): string {

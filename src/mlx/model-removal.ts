@@ -5,14 +5,8 @@ import { hubCache } from "../hub/environment.js";
 import { bytesIn, removeRepository } from "../hub/removal.js";
 import { parseRepositoryName } from "../hub/repository-name.js";
 import type { RemovedModel } from "../types.js";
-import {
-  DEMO,
-  findModel,
-  looksLikePath,
-  modelIn,
-  type ModelSearch,
-  ownCache,
-} from "./model-places.js";
+import { DEMO, looksLikePath, type ModelSearch } from "./model-names.js";
+import { findModel, modelIn, ownCache } from "./model-places.js";
 
 /**
  * Removes a model from our own cache, else from the Hugging Face cache; what lies in other places

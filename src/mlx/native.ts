@@ -1,4 +1,3 @@
-import { execFileSync } from "node:child_process";
 import { createRequire } from "node:module";
 import { release } from "node:os";
 import { dirname } from "node:path";
@@ -31,7 +30,7 @@ export interface Machine {
 type Result = { addon: NativeAddon; path: string } | { problem: NativeProblem };
 
 const require = createRequire(import.meta.url);
-// The same two steps up from src/mlx/, dist/mlx/ and dist/cjs/.
+// The same two steps up from src/mlx/, dist/esm/, dist/cjs/ and dist/cli/.
 const packageFolder = fileURLToPath(new URL("../../", import.meta.url));
 const supported = ["darwin-arm64", "linux-x64", "linux-arm64"];
 const useAnotherProvider =
@@ -107,6 +106,7 @@ function thisMachine(): Machine {
 
 function runsUnderRosetta(): boolean {
   try {
+    const { execFileSync } = require("node:child_process") as typeof import("node:child_process");
     const output = execFileSync("sysctl", ["-in", "sysctl.proc_translated"], { encoding: "utf8" });
     return output.trim() === "1";
   } catch {

@@ -1,4 +1,3 @@
-import { randomUUID } from "node:crypto";
 import { ProtocolError } from "../errors.js";
 import { type Fields, fieldsOf, isObject, listOf, parseJson, textOf } from "../fields.js";
 import { errorOfBody } from "../http/server-errors.js";
@@ -96,7 +95,7 @@ export class ChatReply {
     for (const call of calls) {
       const { name, arguments: given } = fieldsOf(call.function);
       if (typeof name !== "string") throw this.#misfit(call);
-      const id = textOf(call.id) ?? `call_${randomUUID()}`;
+      const id = textOf(call.id) ?? `call_${crypto.randomUUID()}`;
       batch.push({ type: "tool-call", toolCall: { id, name, ...toArguments(given) } });
       this.#hasCalls = true;
     }

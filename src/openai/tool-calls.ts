@@ -1,4 +1,3 @@
-import { randomUUID } from "node:crypto";
 import { type Fields, fieldsOf, isObject, parseJson, textOf } from "../fields.js";
 import type { ToolCall } from "../types.js";
 
@@ -33,7 +32,7 @@ export class ToolCallAssembler {
 
   /** The calls in the order in which they began; a call without a name has `name: ""`. */
   calls(): ToolCall[] {
-    return this.#calls.map(({ id = `call_${randomUUID()}`, name = "", arguments: text }) => {
+    return this.#calls.map(({ id = `call_${crypto.randomUUID()}`, name = "", arguments: text }) => {
       const parsed = text.trim() === "" ? {} : parseJson(text);
       if (isObject(parsed)) return { id, name, arguments: parsed };
       return { id, name, arguments: {}, invalidArguments: text };

@@ -4,14 +4,7 @@ import type { LLMError } from "../errors.js";
 import type { PullSettings } from "../hub/pull.js";
 import { generateText, type GenerationOutcome } from "../mlx/generation.js";
 import { expandHome } from "../home-folder.js";
-import { findModel, listLocalModels, readModelFiles } from "../mlx/model-files.js";
-import {
-  DEMO,
-  DEMO_FOLDER,
-  findAdapter,
-  looksLikePath,
-  type ModelSearch,
-} from "../mlx/model-places.js";
+import { DEMO, looksLikePath, type ModelSearch } from "../mlx/model-names.js";
 import type { LoadOptions } from "../mlx/model.js";
 import { type ModelLease, ModelPool } from "../mlx/model-pool.js";
 import { loadNative, nativeAvailability } from "../mlx/native.js";
@@ -68,7 +61,7 @@ export class MlxProvider implements Provider {
   readonly #search: ModelSearch;
   readonly #download: PullSettings | undefined;
   readonly #pool = new ModelPool(async ({ folder, ...options }, signal) => {
-    // Tokenizers and templates take a while to load, and who asks servers never needs them.
+    // Tokenizers and templates take even longer.
     const { loadModel } = await import("../mlx/model.js");
     return loadModel(folder, loadNative(), signal, options);
   });
@@ -104,12 +97,13 @@ export class MlxProvider implements Provider {
   }
 
   async listModels({ signal }: { signal: AbortSignal }): Promise<ModelInfo[]> {
+    const { listLocalModels } = await import("../mlx/model-files.js");
     const models = await untilAborted(listLocalModels(this.#search), signal);
     return models.map(judged);
   }
 
   async showModel(model: string, { signal }: QueryContext): Promise<ModelDetails> {
-    const folder = await untilAborted(findModel(model, this.#search), signal);
+    const folder = await untilAborted(this.#find(model), signal);
     const { showLocalModel } = await import("../mlx/model-details.js");
     const details = judged(await untilAborted(showLocalModel(model, folder), signal));
     return { ...details, loaded: this.#pool.isLoaded(folder) };
@@ -125,7 +119,8 @@ export class MlxProvider implements Provider {
   }
 
   async contextLength(model?: string): Promise<number | undefined> {
-    const folder = await findModel(model ?? this.defaultModel, this.#search);
+    const { readModelFiles } = await import("../mlx/model-files.js");
+    const folder = await this.#find(model ?? this.defaultModel);
     return (await readModelFiles(folder)).contextLength;
   }
 
@@ -138,12 +133,12 @@ export class MlxProvider implements Provider {
   }
 
   async unloadModel(model?: string): Promise<void> {
-    this.#pool.release(await findModel(model ?? this.defaultModel, this.#search));
+    this.#pool.release(await this.#find(model ?? this.defaultModel));
   }
 
   async *pullModel(model: string, context: PullContext): AsyncGenerator<PullProgress> {
     // It came with the package.
-    if (model === DEMO) return yield { status: "success", path: DEMO_FOLDER };
+    if (model === DEMO) return yield { status: "success", path: await this.#find(model) };
     // What talks to the Hub takes a while to load.
     const { pullFromHub, PULL_DEFAULTS } = await import("../hub/pull.js");
     yield* pullFromHub({ ...context, model }, this.#download ?? PULL_DEFAULTS);
@@ -200,6 +195,12 @@ export class MlxProvider implements Provider {
     }
   }
 
+  async #find(model: string): Promise<string> {
+    // What reads models' files takes a while to load, and who asks servers never needs it.
+    const { findModel } = await import("../mlx/model-files.js");
+    return findModel(model, this.#search);
+  }
+
   async #acquire(
     name: string,
     signal: AbortSignal,
@@ -207,11 +208,12 @@ export class MlxProvider implements Provider {
   ): Promise<ModelLease> {
     // First, because where MLX cannot run it does not matter which models there are.
     loadNative();
-    const folder = await untilAborted(findModel(name, this.#search), signal);
+    const folder = await untilAborted(this.#find(name), signal);
     return this.#pool.acquire({ folder, ...options }, signal);
   }
 
   async #adapt({ model }: ModelLease, adapter: string, signal: AbortSignal): Promise<ModelLease> {
+    const { findAdapter } = await import("../mlx/model-files.js");
     const folder = await untilAborted(findAdapter(adapter, this.#search), signal);
     return model.withAdapter(folder, signal);
   }

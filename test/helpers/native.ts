@@ -10,3 +10,10 @@ export function describeNative(name: string, body: (addon: NativeAddon) => void)
     describe(name, () => test.skip(`is not tested: ${availability.message}`, () => {}));
   }
 }
+
+/** The file of the addon, for programs that load it themselves. */
+export function addonFile(): string {
+  const availability = nativeAvailability();
+  if (!availability.ok) throw new Error(availability.message);
+  return availability.path;
+}

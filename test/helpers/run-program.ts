@@ -1,6 +1,6 @@
 import { type ChildProcess, execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { nativeAvailability } from "../../src/mlx/native.js";
+import { addonFile } from "./native.js";
 
 /** How a program ended and what it printed. */
 export interface ProgramResult {
@@ -13,12 +13,10 @@ export interface ProgramResult {
 /** Runs a file of test/fixtures/programs with the addon's file as its first argument. */
 export function runProgram(name: string, ...programArguments: string[]): Promise<ProgramResult> {
   const file = fileURLToPath(new URL(`../fixtures/programs/${name}`, import.meta.url));
-  const addon = nativeAvailability();
-  if (!addon.ok) throw new Error(addon.message);
   return new Promise((resolve) => {
     const child: ChildProcess = execFile(
       process.execPath,
-      ["--expose-gc", file, addon.path, ...programArguments],
+      ["--expose-gc", file, addonFile(), ...programArguments],
       (_, stdout, stderr) => {
         resolve({ code: child.exitCode, signal: child.signalCode, stdout, stderr });
       },

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { convertModel } from "../../src/convert-model.js";
-import { convertModel as convertWith } from "../../src/mlx/convert-model.js";
+import { convertLocalModel } from "../../src/mlx/convert-model.js";
 import type { NativeAddon } from "../../src/mlx/native-types.js";
 import type { Quantize, WeightType } from "../../src/quantize.js";
 import { readSafetensorsHeader } from "../../src/mlx/safetensors.js";
@@ -268,7 +268,9 @@ describeNative("what cannot be converted", () => {
       convert: () => ({ done: promise, cancel: () => {} }),
     } as unknown as NativeAddon;
     const { signal } = controller;
-    const converting = convertWith(fixtureFolder("qwen3"), join(scratch, "new"), addon, { signal });
+    const converting = convertLocalModel(fixtureFolder("qwen3"), join(scratch, "new"), addon, {
+      signal,
+    });
     while ((await readdir(scratch)).length === 0) await new Promise(setImmediate);
     controller.abort();
     while ((await readdir(scratch)).length > 0) await new Promise(setImmediate);
