@@ -11,6 +11,7 @@ import { loadError } from "./native-errors.js";
 import type { NativeAddon, NativeConversion, NativeModel } from "./native-types.js";
 import { isQuantized, toNativeQuantize } from "./quantization.js";
 import { loadTokenizer, type Tokenizer } from "./tokenizer.js";
+import { readTokenizerConfig } from "./tokenizer-files.js";
 
 /** A model in memory with everything that turns messages into its tokens and back. */
 export interface LoadedModel extends ModelParts {
@@ -94,10 +95,11 @@ async function loadParts(
   signal.addEventListener("abort", cancel);
   try {
     // MLX reads the weights on its own thread, so the text side loads meanwhile.
+    const tokenizerConfig = readTokenizerConfig(folder);
     const [native, tokenizer, template] = await Promise.all([
       loading.model,
-      loadTokenizer(folder),
-      loadChatTemplate(folder),
+      loadTokenizer(folder, tokenizerConfig),
+      loadChatTemplate(folder, tokenizerConfig),
     ]);
     return { native, tokenizer, template };
   } catch (error) {

@@ -13,10 +13,15 @@ const SPECIAL_TOKEN_NAMES = [
   "mask_token",
 ];
 
+/** The files of a tokenizer's configuration; what a later one says counts. */
+export const TOKENIZER_CONFIG_FILES = ["special_tokens_map.json", "tokenizer_config.json"];
+
 /** tokenizer_config.json, with the special tokens that only special_tokens_map.json has. */
 export async function readTokenizerConfig(folder: string): Promise<Json> {
-  const read = (name: string) => readModelJson(folder, name, "bad_tokenizer");
-  return { ...(await read("special_tokens_map.json")), ...(await read("tokenizer_config.json")) };
+  const [map, config] = await Promise.all(
+    TOKENIZER_CONFIG_FILES.map((name) => readModelJson(folder, name, "bad_tokenizer")),
+  );
+  return { ...map, ...config };
 }
 
 /** The special tokens that have a name, such as `bos_token`, by that name. */

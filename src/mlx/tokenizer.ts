@@ -5,7 +5,13 @@ import type { Json } from "./json-file.js";
 import { placeOf, readModelJson } from "./model-texts.js";
 import { cleanUpSteps, type TextStep } from "./text-steps.js";
 import { compileDecoder, type TokenDecoder } from "./token-decoder.js";
-import { badTokenizer, namedSpecialTokens, readTokenizerConfig } from "./tokenizer-files.js";
+import { SharedByFiles } from "./shared-by-files.js";
+import {
+  badTokenizer,
+  namedSpecialTokens,
+  readTokenizerConfig,
+  TOKENIZER_CONFIG_FILES,
+} from "./tokenizer-files.js";
 import { prepareTokenizer, type TokenizerJson } from "./tokenizer-json.js";
 
 /** Turns text into the tokens of one model, and back. */
@@ -32,15 +38,24 @@ export interface Tokenizer {
   textSteps(): TextStep[];
 }
 
+/** One of a large vocabulary takes half a second to make. */
+const shared = new SharedByFiles<Tokenizer>();
+
 /**
  * Loads the tokenizer of a model's folder: tokenizer.json, and tokenizer_config.json and
- * special_tokens_map.json where they exist; or that of a GGUF file.
+ * special_tokens_map.json where they exist; or that of a GGUF file. Whoever loads the same at the
+ * same time shares it. `reading` is what `readTokenizerConfig` reads, where that is under way.
  *
  * @example
  * const tokenizer = await loadTokenizer("/models/tiny");
  * tokenizer.decode(tokenizer.encode("Hello")); // "Hello"
  */
-export async function loadTokenizer(folder: string): Promise<Tokenizer> {
+export async function loadTokenizer(folder: string, reading?: Promise<Json>): Promise<Tokenizer> {
+  const files = ["tokenizer.json", ...TOKENIZER_CONFIG_FILES].map((name) => placeOf(folder, name));
+  return shared.get([...new Set(files)], () => makeTokenizer(folder, reading));
+}
+
+async function makeTokenizer(folder: string, reading?: Promise<Json>): Promise<Tokenizer> {
   const file = placeOf(folder, "tokenizer.json");
   const json = await readModelJson(folder, "tokenizer.json", "bad_tokenizer");
   if (!json) {
@@ -49,7 +64,7 @@ export async function loadTokenizer(folder: string): Promise<Tokenizer> {
       hint: "Download the model again; a model with only tokenizer.model must be converted first.",
     });
   }
-  const config = await readTokenizerConfig(folder);
+  const config = await (reading ?? readTokenizerConfig(folder));
   try {
     const prepared = prepareTokenizer(json, config);
     return new CheckpointTokenizer(prepared, compileDecoder(json.decoder), config);

@@ -97,6 +97,11 @@ interface TokenizerFile extends Record<string, unknown> {
   normalizer: { normalizers: unknown[] };
 }
 
+test("who loads the same folder shares its tokenizer", async () => {
+  const folder = join(FIXTURES, "qwen-like");
+  expect(await loadTokenizer(folder)).toBe(await loadTokenizer(folder));
+});
+
 describe("a changed folder", () => {
   let folder: string;
   let json: TokenizerFile;
