@@ -1,5 +1,5 @@
 // npm run bench: how this package compares with mlx-lm on this machine, in one run.
-//   --only decode,graph   measures only these: decode, prefill, graph, batch, start, load,
+//   --only decode,graph   measures only these: decode, prefill, graph, batch, import, start, load,
 //                         event-loop
 //   --pairs 7             measurements of each side
 //   --python FILE         a Python with mlx-lm; else LLM_CLIENT_ORACLE_PYTHON, else one of its own
@@ -8,14 +8,16 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { root } from "../scripts/native/tools.mjs";
+import { loadAddon } from "./addon.mjs";
 import { measureBatch } from "./batch.mjs";
 import { measureEventLoop } from "./event-loop.mjs";
+import { measureImport } from "./import.mjs";
 import { measureLoad } from "./load.mjs";
 import { benchModels, findPython, startReference } from "./python.mjs";
 import { measureSpeed } from "./speed.mjs";
 import { measureStart } from "./start.mjs";
 
-const known = ["decode", "prefill", "graph", "batch", "start", "load", "event-loop"];
+const known = ["decode", "prefill", "graph", "batch", "import", "start", "load", "event-loop"];
 const speedParts = ["decode", "prefill", "graph"];
 
 const { values: options } = parseArgs({
@@ -33,14 +35,13 @@ async function bench() {
   if (unknown.length > 0) throw new Error(`--only ${unknown}: known are ${known.join(", ")}`);
   const pairs = Number(options.pairs);
   if (!(pairs >= 1)) throw new Error("--pairs takes a number from 1");
-  if (!existsSync(join(root, "dist", "mlx", "native.js")))
+  if (!existsSync(join(root, "dist", "esm", "index.js")))
     throw new Error("dist/ is missing; run: npm run build && npm run build:native");
 
   const python = findPython(options.python);
   const models = benchModels(python);
   const demo = join(root, "models", "demo");
-  const { loadNative } = await import("../dist/mlx/native.js");
-  const addon = loadNative();
+  const addon = loadAddon();
   const tables = [];
   const speed = speedParts.filter((part) => parts.includes(part));
   if (speed.length > 0) {
@@ -69,6 +70,7 @@ async function bench() {
       reference.close();
     }
   }
+  if (parts.includes("import")) tables.push(await measureImport({ pairs }));
   if (parts.includes("start")) tables.push(await measureStart({ python, pairs }));
   if (parts.includes("load")) {
     const folders = [demo, models["llama-12x1024"]];
