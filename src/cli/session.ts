@@ -1,4 +1,5 @@
 import { writeSync } from "node:fs";
+import { setFlagsFromString } from "node:v8";
 import type { LLMError } from "../index.js";
 import { EXIT, exitCodeOf } from "./exit-codes.js";
 import { attemptLines } from "./format.js";
@@ -8,6 +9,9 @@ import { cellText } from "./table.js";
 
 /** How long an interrupted command may take to end by itself. */
 const INTERRUPT_GRACE_MS = 1000;
+
+// undici reads answers with WebAssembly; optimising that takes longer than a command reads.
+setFlagsFromString("--liftoff-only");
 
 const stopping = new AbortController();
 let interrupted = false;
