@@ -1,6 +1,7 @@
 import type { FileHandle } from "node:fs/promises";
 import { ModelLoadError } from "../errors.js";
 import { openRegular, readExactly, whyUnread } from "../regular-file.js";
+import { SharedByFiles } from "./shared-by-files.js";
 
 /** What the header of a GGUF file says under one name. */
 export type GgufValue = number | boolean | string | GgufList;
@@ -107,6 +108,9 @@ export function isGgufFile(path: string): boolean {
   return /\.gguf$/i.test(path);
 }
 
+/** Loading a model asks for it several times, and it may hold a vocabulary. */
+const shared = new SharedByFiles<GgufHeader>();
+
 /**
  * Reads and checks the header of a GGUF file without reading its data: everything that could make
  * the engine read wrong bytes is refused here.
@@ -115,7 +119,11 @@ export function isGgufFile(path: string): boolean {
  * const { metadata, tensors } = await readGgufHeader("model-Q4_K_M.gguf");
  * metadata.get("general.architecture"); // "llama"
  */
-export async function readGgufHeader(file: string): Promise<GgufHeader> {
+export function readGgufHeader(file: string): Promise<GgufHeader> {
+  return shared.get([file], () => readFrom(file));
+}
+
+async function readFrom(file: string): Promise<GgufHeader> {
   let handle: FileHandle | undefined;
   try {
     handle = await openRegular(file);
