@@ -19,6 +19,11 @@ const MAX_STOPS = 16;
 const MAX_COUNT = 2 ** 31 - 1;
 /** The scores of a chunk grow with its square, and MLX does not survive running out of memory. */
 const MAX_CHUNK = 8192;
+/** What MLX can quantize to. */
+const KV_BITS = [2, 3, 4, 5, 6, 8] as const;
+const KV_GROUP_SIZES = [32, 64, 128] as const;
+/** A limited cache keeps the first four tokens, and needs room for others. */
+const MIN_KV_SIZE = 8;
 /** Below this, and above its inverse, engines cannot tell a number from 0 or infinity. */
 const SMALLEST = 1e-6;
 
@@ -122,6 +127,10 @@ const mlxOptions = z.strictObject(
     repetitionContextSize: z.optional(allow.whole(1, MAX_COUNT)),
     penaltyContextSize: z.optional(allow.whole(1, MAX_COUNT)),
     prefillStepSize: z.optional(allow.whole(1, MAX_CHUNK)),
+    kvBits: z.optional(z.literal(KV_BITS, `one of ${KV_BITS.join(", ")}`)),
+    kvGroupSize: z.optional(z.literal(KV_GROUP_SIZES, `one of ${KV_GROUP_SIZES.join(", ")}`)),
+    quantizedKvStart: z.optional(allow.whole(0, MAX_COUNT)),
+    maxKvSize: z.optional(allow.whole(MIN_KV_SIZE, MAX_COUNT)),
   },
   "an object",
 );

@@ -94,8 +94,16 @@ export interface MlxOptions {
   repetitionContextSize?: number;
   /** Tokens that presence and frequency penalties look back on; unless told, the whole reply. */
   penaltyContextSize?: number;
-  /** Prompt tokens that are evaluated at a time, up to 8192; 2048 unless told. */
+  /** Prompt tokens that are evaluated at a time, up to 8192; unless told, up to 2048 as memory allows. */
   prefillStepSize?: number;
+  /** Bits in which keys and values are kept; as the model computes them unless told. */
+  kvBits?: 2 | 3 | 4 | 5 | 6 | 8;
+  /** Numbers of keys and values that share a scale; 64 unless told. */
+  kvGroupSize?: 32 | 64 | 128;
+  /** Tokens from which on `kvBits` holds; 5000 unless told. */
+  quantizedKvStart?: number;
+  /** Tokens that layers keep which would keep all: the first four and the last; at least 8. */
+  maxKvSize?: number;
 }
 
 /** Options of Ollama only. */

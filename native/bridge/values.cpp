@@ -89,6 +89,12 @@ class Options {
     return static_cast<int>(whole(name, low, std::numeric_limits<int>::max()));
   }
 
+  /// 0 if it is absent.
+  size_t bytes(const char* name) const {
+    constexpr double most = 9007199254740991;  // Number.MAX_SAFE_INTEGER
+    return has(name) ? static_cast<size_t>(whole(name, 0, most)) : 0;
+  }
+
   int integer(const char* name, int fallback, int low) const {
     return has(name) ? integer(name, low) : fallback;
   }
@@ -199,6 +205,9 @@ GenerationOptions to_generation_options(const Napi::Value& value, int vocab_size
         .bits = options.integer("kvBits", 1)};
   }
   result.quantized_kv_start = options.integer("quantizedKvStart", 0, 0);
+  result.max_kv_size = options.integer("maxKvSize", 0, 1);
+  result.cache_bytes = options.bytes("cacheBytes");
+  result.memory_limit = options.bytes("memoryLimit");
   result.sampling = to_sampling(options, vocab_size);
   return result;
 }

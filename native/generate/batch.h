@@ -13,11 +13,16 @@ class Batch {
  public:
   using Replies = std::vector<std::shared_ptr<Reply>>;
 
-  Batch(std::shared_ptr<const Model> model, std::optional<KVQuantization> quantization)
-      : model_(std::move(model)), quantization_(quantization) {}
+  /// For replies such as this one.
+  Batch(std::shared_ptr<const Model> model, const Reply& reply)
+      : model_(std::move(model)),
+        quantization_(reply.wanted_quantization()),
+        is_solo_(reply.is_solo()) {}
 
-  /// How the caches of its rows are packed.
-  const std::optional<KVQuantization>& quantization() const { return quantization_; }
+  /// Whether a reply may join: its cache is packed as those of the others.
+  bool suits(const Reply& reply) const {
+    return !is_solo_ && !reply.is_solo() && reply.wanted_quantization() == quantization_;
+  }
   size_t size() const { return rows_.size(); }
   Replies replies() const;
 
@@ -41,6 +46,7 @@ class Batch {
 
   const std::shared_ptr<const Model> model_;
   const std::optional<KVQuantization> quantization_;
+  const bool is_solo_;
   std::vector<Row> rows_;
   Cache cache_;
   mx::array tokens_;  // (B) uint32, what each row appends next

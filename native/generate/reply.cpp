@@ -38,6 +38,7 @@ Reply::Reply(
       listener_(std::move(listener)),
       sampler_(options_.sampling, model.vocab_size(), prompt_) {
   timeline_ = {std::move(cache), mx::from_data(std::span(prompt_).last(1)), {}};
+  if (options_.max_kv_size > 0) timeline_.cache.limit(options_.max_kv_size);
   stats_.prompt_tokens = static_cast<int>(prompt_.size());
 }
 

@@ -26,6 +26,9 @@ struct GenerationOptions {
   int priority = 0;                               // higher comes sooner
   std::optional<KVQuantization> kv_quantization;  // of the cache, once it holds
   int quantized_kv_start = 0;                     // so many tokens
+  int max_kv_size = 0;                            // tokens that it keeps; 0 is all
+  size_t cache_bytes = 0;                         // that it may take, as far as is known
+  size_t memory_limit = 0;                        // bytes; above it newcomers wait, 0 for none
   SamplingOptions sampling;
 };
 
@@ -70,6 +73,8 @@ class Reply {
   const GenerationOptions& options() const { return options_; }
   bool is_cancelled() const { return control_->cancelled; }
   bool is_paused() const { return control_->paused; }
+  /// Whether its cache is no row of another one.
+  bool is_solo() const { return options_.max_kv_size > 0; }
 
   /// Notes that its turn has come.
   void start();

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <iterator>
 
+#include "mlx/memory.h"
+
 namespace {
 
 // More rows make each step longer and all together hardly faster.
@@ -11,6 +13,13 @@ constexpr size_t most_running = 64;
 constexpr size_t most_prefilling = 4;
 // So many later replies one of higher priority may overtake for each degree.
 constexpr int64_t turns_per_priority = 16;
+
+/// Whether there is memory for a reply beside what is there.
+bool has_room_for(const Reply& reply) {
+  const auto& [cache_bytes, limit] =
+      std::pair(reply.options().cache_bytes, reply.options().memory_limit);
+  return limit == 0 || mx::memory().active + cache_bytes <= limit;
+}
 
 bool ended_by_caller(const std::shared_ptr<Reply>& reply) {
   if (reply->is_cancelled()) reply->end("cancelled");
@@ -72,6 +81,8 @@ void Scheduler::start_waiting(size_t ready) {
   std::erase_if(waiting_, [](const Waiting& waiting) { return ended_by_caller(waiting.reply); });
   while (!waiting_.empty() && prefilling_.size() < most_prefilling &&
          running() + ready < most_running) {
+    // Whoever is alone must try; whoever is not had better wait until others have left.
+    if (running() + ready > 0 && !has_room_for(*waiting_.front().reply)) break;
     prefilling_.push_back(std::move(waiting_.front().reply));
     waiting_.erase(waiting_.begin());
     prefilling_.back()->start();
@@ -130,7 +141,7 @@ void Scheduler::join(const Batch::Replies& replies) {
       reply->fail(current_engine_error());
       continue;
     }
-    Batch* batch = batch_for(reply->wanted_quantization());
+    Batch* batch = batch_for(*reply);
     auto group = std::ranges::find(groups, batch, &decltype(groups)::value_type::first);
     if (group == groups.end()) group = groups.insert(groups.end(), {batch, {}});
     group->second.push_back(reply);
@@ -138,9 +149,9 @@ void Scheduler::join(const Batch::Replies& replies) {
   for (const auto& [batch, members] : groups) batch->join(members);
 }
 
-Batch* Scheduler::batch_for(const std::optional<KVQuantization>& quantization) {
+Batch* Scheduler::batch_for(const Reply& reply) {
   for (const auto& batch : batches_) {
-    if (batch->quantization() == quantization) return batch.get();
+    if (batch->suits(reply)) return batch.get();
   }
-  return batches_.emplace_back(std::make_unique<Batch>(model_, quantization)).get();
+  return batches_.emplace_back(std::make_unique<Batch>(model_, reply)).get();
 }

@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
-#include <optional>
 #include <vector>
 
 #include "generate/batch.h"
@@ -39,7 +38,7 @@ class Scheduler {
   void resume();
   void decode();
   void join(const Batch::Replies& replies);
-  Batch* batch_for(const std::optional<KVQuantization>& quantization);
+  Batch* batch_for(const Reply& reply);
   size_t running() const;
   Batch::Replies everyone() const;
   void leave_all();

@@ -1,5 +1,16 @@
 #include "nn/cache.h"
 
+#include <typeinfo>
+
+#include "engine_error.h"
+
+namespace {
+
+// As mlx-lm: what a text begins with draws much attention, https://arxiv.org/abs/2309.17453.
+constexpr int attention_sinks = 4;
+
+}  // namespace
+
 void Cache::join(std::span<Cache* const> others) {
   for (size_t layer = 0; layer < layers_.size(); layer++) {
     std::vector<Part> parts{{layers_[layer].get(), rows_}};
@@ -23,6 +34,24 @@ Cache Cache::copy_rows(const std::vector<int>& rows) const {
   for (const auto& layer : layers_) copy.layers_.push_back(layer->clone());
   copy.keep_rows(rows);
   return copy;
+}
+
+void Cache::limit(int max_kv_size) {
+  if (max_kv_size <= attention_sinks) {
+    throw EngineError("invalid_argument", "maxKvSize must be more than 4");
+  }
+  for (auto& layer : layers_) {
+    auto* attention = dynamic_cast<AttentionCache*>(layer.get());
+    if (!attention || attention->window() > 0) continue;
+    if (typeid(*attention) != typeid(KVCache)) {
+      throw EngineError(
+          "unsupported_max_kv_size", "the attention of this model cannot forget: leave out maxKvSize");
+    }
+    if (attention->offset().longest() > 0) {
+      throw EngineError("invalid_argument", "maxKvSize must be known before the first token");
+    }
+    layer = std::make_unique<RotatingKVCache>(max_kv_size, attention_sinks);
+  }
 }
 
 void Cache::quantize(const KVQuantization& quantization) {

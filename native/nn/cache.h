@@ -30,6 +30,10 @@ class Cache {
   /// A copy of these rows.
   Cache copy_rows(const std::vector<int>& rows) const;
 
+  /// Lets attention layers that keep all tokens keep only so many, the first few and the last.
+  /// Throws `EngineError` "unsupported_max_kv_size" for a layer that cannot, "invalid_argument" once
+  /// there are tokens.
+  void limit(int max_kv_size);
   /// Packs the keys and values of all attention layers.
   void quantize(const KVQuantization& quantization);
 

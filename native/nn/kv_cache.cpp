@@ -137,12 +137,19 @@ int RotatingKVCache::kept() const { return std::min(offset_, keys_.room()); }
 
 KeptTokens RotatingKVCache::in_order(const KeptTokens& ring, int most) const {
   const int count = std::min(offset_, ring.room());
-  KeptTokens ordered = ring.first(count);
-  if (next_ < count) {
-    const KeptTokens parts[] = {ring.slice(next_, count), ring.slice(0, next_)};
-    ordered = KeptTokens::concatenate(parts, 2);
-  }
-  return count > most ? ordered.slice(count - most, count) : ordered;
+  const int dropped = std::max(0, count - most);
+  const int first = std::min(keep_, count);
+  if (next_ == count && dropped == 0) return ring.first(count);
+  if (next_ == count && first == 0) return ring.slice(dropped, count);
+  std::vector<KeptTokens> parts;
+  const auto add = [&](int start, int stop) {
+    if (start < stop) parts.push_back(ring.slice(start, stop));
+  };
+  // What is dropped are the oldest behind the first.
+  add(0, first);
+  add(std::min(next_ + dropped, count), count);
+  add(std::max(first, first + next_ + dropped - count), next_);
+  return KeptTokens::concatenate(parts, 2);
 }
 
 void RotatingKVCache::put_in_order() {
@@ -167,7 +174,7 @@ void RotatingKVCache::append_in_order(const array& keys, const array& values) {
 
 int RotatingKVCache::next_slot() const {
   if (keys_.room() > window_) return window_ - 1;
-  return next_ == window_ ? 0 : next_;
+  return next_ == window_ ? keep_ : next_;
 }
 
 void RotatingKVCache::write_in_ring(const array& keys, const array& values) {

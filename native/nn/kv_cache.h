@@ -38,7 +38,7 @@ class AttentionCache : public LayerCache {
   virtual int window() const { return 0; }
 
   /// Packs keys and values, now and from now on.
-  void quantize(const KVQuantization& quantization);
+  virtual void quantize(const KVQuantization& quantization);
 
  protected:
   /// How many tokens the arrays hold; what follows is room.
@@ -72,10 +72,11 @@ class KVCache : public AttentionCache {
   mx::array allowed(int length) const;
 };
 
-/// Keeps the last `window` tokens: a ring while decoding, in order of time while prefilling.
+/// Keeps `window` tokens, the first `keep` and the last: a ring while decoding, in order of time
+/// while prefilling. One with a `keep` is for a batch of one row.
 class RotatingKVCache : public AttentionCache {
  public:
-  explicit RotatingKVCache(int window) : window_(window) {}
+  explicit RotatingKVCache(int window, int keep = 0) : window_(window), keep_(keep) {}
 
   void append(const mx::array& keys, const mx::array& values) override;
   Mask make_mask(int length) const override;
@@ -94,10 +95,11 @@ class RotatingKVCache : public AttentionCache {
   int next_slot() const;
   int kept_after_one() const { return std::min(offset_ + 1, window_); }
   Mask mask_for_one() const;
-  /// The kept part of a ring, oldest first, at most `most` tokens.
+  /// The kept part of a ring, oldest first, at most `most` tokens, among them the first `keep`.
   KeptTokens in_order(const KeptTokens& ring, int most) const;
 
   int window_;
+  int keep_;
   int next_ = 0;  // slot of the next token; every slot before it is in order of time
 };
 

@@ -61,6 +61,8 @@ class LatentQueries {
 /// Keeps latents in the place of keys, and rotated keys in the place of values.
 class LatentCache : public KVCache {
  public:
+  /// Packs the latents only: rotated keys are short, and each number matters more.
+  void quantize(const KVQuantization& quantization) override { keys_.quantize(quantization); }
   /// Never by name, for the scores that it is applied to become a mask themselves.
   Mask make_mask(int length) const override;
   std::unique_ptr<LayerCache> clone() const override {

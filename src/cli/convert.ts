@@ -1,6 +1,6 @@
 import { Command, Option } from "commander";
 import type { Conversion, WeightType } from "../index.js";
-import { quantizeFlag } from "./flags.js";
+import { quantizeFlag } from "./mlx-flags.js";
 import { formatBytes } from "./format.js";
 import type { Io } from "./io.js";
 import { cellText } from "./table.js";

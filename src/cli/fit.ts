@@ -1,7 +1,8 @@
 import { Command } from "commander";
 import type { ModelFit, Quantize } from "../index.js";
 import { EXIT } from "./exit-codes.js";
-import { contextFlag, quantizeFlag } from "./flags.js";
+import { contextFlag } from "./flags.js";
+import { quantizeFlag } from "./mlx-flags.js";
 import { formatBytes } from "./format.js";
 import type { Io } from "./io.js";
 import { cellText } from "./table.js";

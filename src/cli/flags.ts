@@ -1,5 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
-import type { ConfigSources, LLMConfig, LLMRequest, ProviderName, Quantize } from "../index.js";
+import type { ConfigSources, LLMConfig, LLMRequest, ProviderName } from "../index.js";
+import { addMlxFlags, type MlxFlags, splitMlxFlags } from "./mlx-flags.js";
+import { numberFlag, type Range } from "./number-flag.js";
 
 /** Flags that every command has. */
 export interface CommonOptions {
@@ -21,7 +23,7 @@ export interface CommonFlags {
 }
 
 /** What commander reads for the flags of `addGenerationFlags`. */
-export interface GenerationFlags {
+export interface GenerationFlags extends MlxFlags {
   temperature?: number;
   maxTokens?: number;
   system?: string;
@@ -33,37 +35,16 @@ export interface GenerationFlags {
   repetitionPenalty?: number;
   presencePenalty?: number;
   frequencyPenalty?: number;
-  xtcProbability?: number;
-  xtcThreshold?: number;
   logprobs?: boolean;
   topLogprobs?: number;
   reasoning?: keyof typeof REASONING;
   schema?: string;
   image?: string[];
-  raw?: boolean;
-  adapter?: string;
-  quantize?: Quantize;
 }
 
 const PROVIDERS: readonly ProviderName[] = ["mlx", "ollama", "lmstudio"];
 
 const REASONING = { on: true, off: false, low: "low", medium: "medium", high: "high" } as const;
-
-const QUANTIZE: Record<`${Quantize}`, Quantize> = {
-  2: 2,
-  3: 3,
-  4: 4,
-  5: 5,
-  6: 6,
-  8: 8,
-  mxfp4: "mxfp4",
-  mxfp8: "mxfp8",
-  nvfp4: "nvfp4",
-  mixed_2_6: "mixed_2_6",
-  mixed_3_4: "mixed_3_4",
-  mixed_3_6: "mixed_3_6",
-  mixed_4_6: "mixed_4_6",
-};
 
 /** Adds the flags that say where the model runs, and how to print. */
 export function addCommonFlags(command: Command): Command {
@@ -77,7 +58,7 @@ export function addCommonFlags(command: Command): Command {
       'model: "demo", org/name, a folder or GGUF file, or provider:model',
     )
     .option("--config <file>", "read settings from this file only")
-    .option("--timeout <seconds>", "longest silence allowed", number("--timeout", { above: 0 }))
+    .option("--timeout <seconds>", "longest silence allowed", numberFlag("--timeout", { above: 0 }))
     .option("--json", "print one JSON object")
     .option("-v, --verbose", "tell on stderr what is tried, and how long it takes");
 }
@@ -85,7 +66,7 @@ export function addCommonFlags(command: Command): Command {
 /** Adds the flags that say how to generate. */
 export function addGenerationFlags(command: Command): Command {
   const add = (name: string, text: string, range: Range) =>
-    command.option(`${name} <number>`, text, number(name.replace(/^-\w, /, ""), range));
+    command.option(`${name} <number>`, text, numberFlag(name.replace(/^-\w, /, ""), range));
   add("-t, --temperature", "0 (most probable token) to 2", { min: 0, max: 2 });
   add("--max-tokens", "most tokens to generate", { whole: true, min: 1 });
   command.option("--system <text>", "system message");
@@ -97,33 +78,17 @@ export function addGenerationFlags(command: Command): Command {
   add("--repetition-penalty", "above 1: avoid recent tokens", { above: 0 });
   add("--presence-penalty", "-2 to 2: avoid tokens used in the reply", { min: -2, max: 2 });
   add("--frequency-penalty", "-2 to 2: avoid tokens used often", { min: -2, max: 2 });
-  add("--xtc-probability", "chance to leave out the best tokens (mlx)", { min: 0, max: 1 });
-  add("--xtc-threshold", "what XTC takes for a good token (mlx)", { min: 0, max: 0.5 });
   command.option("--logprobs", "with --json: log-probability of each token");
   add("--top-logprobs", "with --json: that many alternatives", { whole: true, min: 0, max: 20 });
   const reasoning = new Option(
     "--reasoning <level>",
     "whether, or how hard, the model thinks first",
   );
-  return command
+  command
     .addOption(reasoning.choices(Object.keys(REASONING)))
     .option("--schema <file>", "JSON Schema that the reply must fit: a file, or written out")
-    .option("--image <file>", "picture to show the model; may be repeated", collect("--image"))
-    .option("--adapter <folder>", "LoRA or DoRA adapter to use (mlx)")
-    .addOption(quantizeFlag("quantize the weights while they are loaded (mlx)"))
-    .addOption(
-      new Option("--raw", "do not apply the model's chat template (mlx)").conflicts("system"),
-    );
-}
-
-/** `--quantize`, which names one of the ways to quantize. */
-export function quantizeFlag(description: string): Option {
-  const option = new Option("--quantize <how>", description).choices(Object.keys(QUANTIZE));
-  const choose = option.parseArg!;
-  return option.argParser((text: string, earlier: unknown) => {
-    choose(text, earlier);
-    return QUANTIZE[text as `${Quantize}`];
-  });
+    .option("--image <file>", "picture to show the model; may be repeated", collect("--image"));
+  return addMlxFlags(command);
 }
 
 /** Where the client's settings come from and the ways to print, from parsed flags. */
@@ -152,9 +117,8 @@ export function modelOptions(
 
 /** The request without its messages and what is in files, from parsed flags. */
 export function requestOptions(flags: GenerationFlags): Omit<LLMRequest, "messages"> {
-  const { raw, adapter, quantize, xtcProbability, xtcThreshold, reasoning, ...others } = flags;
-  const { system: _system, schema: _schema, image: _image, ...rest } = others;
-  const mlx = withoutUndefined({ raw, adapter, quantize, xtcProbability, xtcThreshold });
+  const { mlx, others } = splitMlxFlags(flags);
+  const { system: _system, schema: _schema, image: _image, reasoning, ...rest } = others;
   return withoutUndefined({
     ...rest,
     reasoning: reasoning && REASONING[reasoning],
@@ -194,38 +158,14 @@ function splitModel(flags: CommonFlags, command: Command): CommonFlags {
   return { provider: prefix, model: model?.slice(colon + 1) };
 }
 
-interface Range {
-  whole?: boolean;
-  above?: number;
-  min?: number;
-  max?: number;
-}
-
 /** `--context`, a number of tokens. */
 export function contextFlag(description: string): Option {
   return new Option("--context <tokens>", description).argParser(
-    number("--context", { whole: true, min: 1 }),
+    numberFlag("--context", { whole: true, min: 1 }),
   );
 }
 
 /** A parser whose refusals name the flag, the value and what is allowed. */
-function number(flag: string, range: Range): (text: string) => number {
-  const { whole = false, above = -Infinity, min = -Infinity, max = Infinity } = range;
-  return (text) => {
-    const value = text.trim() === "" ? Number.NaN : Number(text);
-    const right = whole ? Number.isSafeInteger(value) : Number.isFinite(value);
-    if (right && value > above && value >= min && value <= max) return value;
-    throw new InvalidArgumentError(`${flag} must be ${describeRange(range)}.`);
-  };
-}
-
-function describeRange({ whole, above, min, max }: Range): string {
-  const kind = whole ? "a whole number" : "a number";
-  if (above !== undefined)
-    return `${kind} above ${above}${max === undefined ? "" : `, up to ${max}`}`;
-  return max === undefined ? `${kind}, ${min} or more` : `${kind} from ${min} to ${max}`;
-}
-
 function collect(flag: string): (text: string, earlier?: string[]) => string[] {
   return (text, earlier = []) => {
     if (text === "") throw new InvalidArgumentError(`${flag} must not be empty.`);

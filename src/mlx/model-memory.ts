@@ -54,6 +54,7 @@ function tooLarge({ folder, weightBytes, cacheBytes }: Need, limit: number): Mod
   );
 }
 
-function gigabytes(bytes: number): string {
+/** A size as people read it. */
+export function gigabytes(bytes: number): string {
   return `${(bytes / 1e9).toFixed(2)} GB`;
 }

@@ -8,7 +8,12 @@ import { memoryLimit, reserveMemory } from "./model-memory.js";
 import type { ModelLease } from "./model-pool.js";
 import { cacheBytes } from "./footprint.js";
 import { loadError } from "./native-errors.js";
-import type { NativeAddon, NativeConversion, NativeModel } from "./native-types.js";
+import type {
+  NativeAddon,
+  NativeConversion,
+  NativeFootprint,
+  NativeModel,
+} from "./native-types.js";
 import { isQuantized, toNativeQuantize } from "./quantization.js";
 import { loadTokenizer, type Tokenizer } from "./tokenizer.js";
 import { readTokenizerConfig } from "./tokenizer-files.js";
@@ -18,6 +23,9 @@ export interface LoadedModel extends ModelParts {
   files: ModelFiles;
   /** Tokens that end a reply. */
   stopTokens: number[];
+  footprint: NativeFootprint;
+  /** Bytes that models and what they keep of texts may take. */
+  memoryLimit: number;
   /** The same with the adapter of a folder. */
   withAdapter(folder: string, signal: AbortSignal): Promise<ModelLease>;
   /** Frees it. */
@@ -59,7 +67,8 @@ export async function loadModel(
     signal.throwIfAborted();
     const { weightBytes, growth } = footprint;
     const need = { folder, weightBytes, cacheBytes: cacheBytes(footprint, growth) };
-    unreserve = reserveMemory(need, memoryLimit(addon));
+    const limit = memoryLimit(addon);
+    unreserve = reserveMemory(need, limit);
     const parts = await loadParts(files, addon, signal, conversion);
     const adapted = new AdaptedModels(parts.native);
     const close = () => {
@@ -71,6 +80,8 @@ export async function loadModel(
       ...parts,
       files,
       stopTokens: stopTokensOf(files, parts),
+      footprint,
+      memoryLimit: limit,
       withAdapter: async (adapter, until) => {
         const { native, release } = await adapted.with(adapter, until);
         return { model: { ...model, native }, release };

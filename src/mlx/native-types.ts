@@ -192,6 +192,12 @@ export interface NativeSampling {
   kvGroupSize?: number;
   /** Tokens from which on keys and values are quantized; 0 unless told. */
   quantizedKvStart?: number;
+  /** Tokens that layers keep which would keep all: the first four and the last. */
+  maxKvSize?: number;
+  /** Bytes that keys, values and states may take, as far as is known. */
+  cacheBytes?: number;
+  /** Bytes in use above which the reply waits until others have ended. */
+  memoryLimit?: number;
 }
 
 /** Tokens in the order generated; `top…` hold `tokens.length × topLogprobs` values, most probable first. */
@@ -228,4 +234,5 @@ export type NativeErrorCode =
   | "closed"
   | "cancelled"
   | "unsupported_kv_quantization"
+  | "unsupported_max_kv_size"
   | "mlx_error";

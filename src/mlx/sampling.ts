@@ -39,7 +39,6 @@ export function toNativeSampling(
     // Asking for alternatives asks for the probabilities too.
     logprobs: request.logprobs === true || request.topLogprobs !== undefined,
     topLogprobs: Math.min(request.topLogprobs ?? 0, vocabSize),
-    prefillStepSize: mlx.prefillStepSize,
   };
 }
 

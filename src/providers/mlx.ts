@@ -2,6 +2,7 @@ import { resolve } from "node:path";
 import { abortedBy, untilAborted } from "../abort.js";
 import type { LLMError } from "../errors.js";
 import type { PullSettings } from "../hub/pull.js";
+import { admit } from "../mlx/admission.js";
 import { generateText, type GenerationOutcome } from "../mlx/generation.js";
 import { expandHome } from "../home-folder.js";
 import { DEMO, looksLikePath, type ModelSearch } from "../mlx/model-names.js";
@@ -177,7 +178,10 @@ export class MlxProvider implements Provider {
       if (name === DEMO && request.model === undefined && !this.#isModelNamed) {
         warnings.push(`no model was named, so the small model "${DEMO}" answers`);
       }
-      const sampling = toNativeSampling(request, model, maxTokens);
+      const sampling = {
+        ...toNativeSampling(request, model, maxTokens),
+        ...admit(model, tokens.length, request.providerOptions?.mlx),
+      };
       yield [{ type: "start", model: name, warnings }];
       const job = { tokens, sampling, stops: request.stop, signal };
       const outcome = yield* inBatches(generateText(model, job));
