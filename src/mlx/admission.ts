@@ -1,4 +1,4 @@
-import { ContextLengthError } from "../errors.js";
+import { GenerationError } from "../errors.js";
 import type { MlxOptions } from "../types.js";
 import { cacheBytes } from "./footprint.js";
 import { gigabytes } from "./model-memory.js";
@@ -30,7 +30,7 @@ export type Admission = Pick<
 export type Room = Pick<LoadedModel, "footprint" | "memoryLimit" | "files">;
 
 /**
- * How a prompt of so many tokens is kept in memory and read. Throws a `ContextLengthError` where
+ * How a prompt of so many tokens is kept in memory and read. Throws a `GenerationError` where
  * its cache would never fit beside the weights.
  */
 export function admit(model: Room, tokens: number, options: MlxOptions = {}): Admission {
@@ -71,11 +71,11 @@ function chunkFor({ files: { config } }: Room, tokens: number, free: number): nu
   return CHUNKS.find((chunk) => chunk * perToken <= free / 2) ?? CHUNKS.at(-1)!;
 }
 
-function tooLarge(tokens: number, bytes: number, room: number): ContextLengthError {
-  return new ContextLengthError(
+function tooLarge(tokens: number, bytes: number, room: number): GenerationError {
+  return new GenerationError(
     `The prompt has ${tokens} tokens, whose keys and values take ${gigabytes(bytes)}, but beside the weights there is room for ${gigabytes(room)} only.`,
     {
-      code: "insufficient_memory",
+      code: "cache_too_large",
       hint: "Shorten the prompt, or set kvBits or maxKvSize in providerOptions.mlx.",
     },
   );

@@ -47,6 +47,12 @@ export function generationError(error: unknown): LLMError {
   if (nativeCode(error) === "invalid_argument") {
     return new ValidationError(`The request is wrong: ${messageOf(error)}.`, { cause: error });
   }
+  if (nativeCode(error)?.startsWith("unsupported_")) {
+    return new ValidationError(`This model cannot do that: ${messageOf(error)}.`, {
+      code: "unsupported",
+      cause: error,
+    });
+  }
   const code = nativeCode(error) === "out_of_memory" ? "out_of_memory" : undefined;
   const hint = code && "Give a shorter prompt or fewer maxTokens, or use a smaller model.";
   const message = `Generating failed: ${messageOf(error)}`;

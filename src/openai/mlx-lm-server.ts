@@ -48,13 +48,21 @@ export const MLX_LM_SERVER: PlainServerKind = {
   },
 };
 
+/** What of the options for MLX such a server can do. */
+const HONOURED = [
+  "templateVariables",
+  "xtcProbability",
+  "xtcThreshold",
+  "repetitionContextSize",
+  "penaltyContextSize",
+];
+
 function ownFields({ reasoning, providerOptions }: CheckedRequest): Fields {
-  const { adapter, quantize, raw, prefillStepSize, templateVariables, ...options } =
-    providerOptions?.mlx ?? {};
-  refuse("adapter", adapter);
-  refuse("quantize", quantize);
-  refuse("raw", raw);
-  refuse("prefillStepSize", prefillStepSize);
+  const options = providerOptions?.mlx ?? {};
+  for (const [name, value] of Object.entries(options)) {
+    if (!HONOURED.includes(name)) refuse(name, value);
+  }
+  const { templateVariables } = options;
   const thinking = reasoning === undefined ? {} : thinkingVariables(reasoning);
   const variables = { ...thinking, ...templateVariables };
   return {

@@ -87,6 +87,17 @@ describeNative("generate", () => {
     expect(first?.stdout).not.toBe(other?.stdout);
   });
 
+  test("keys and values may be quantized, or limited in number", async () => {
+    const question = "What is 7 + 5?";
+    const quantized = ["--kv-bits", "8", "--kv-group-size", "32", "--quantized-kv-start", "0"];
+    for (const flags of [quantized, ["--max-kv-size", "64"]]) {
+      const { stdout, code } = await runCli(["generate", "-m", "demo", ...flags, question]);
+      expect([stdout, code]).toEqual(["7 + 5 = 12.\n", 0]);
+    }
+    const { stderr, code } = await runCli(["generate", "-m", "demo", "--kv-bits", "7", question]);
+    expect([stderr, code]).toEqual([expect.stringContaining("kvBits is 7, but must be one of"), 2]);
+  });
+
   test("stop texts end the reply and are not printed", async () => {
     const { stdout } = await generate(["Hello"]);
     const stop = stdout.slice(3, 5);

@@ -145,6 +145,22 @@ describe("flags", () => {
       },
     ],
     [
+      ["--kv-bits", "4", "--kv-group-size", "32", "--quantized-kv-start", "100"],
+      {
+        sources: { flags: { provider: "mlx" } },
+        request: {
+          providerOptions: { mlx: { kvBits: 4, kvGroupSize: 32, quantizedKvStart: 100 } },
+        },
+      },
+    ],
+    [
+      ["--max-kv-size", "64", "--prefill-step-size", "512"],
+      {
+        sources: { flags: { provider: "mlx" } },
+        request: { providerOptions: { mlx: { maxKvSize: 64, prefillStepSize: 512 } } },
+      },
+    ],
+    [
       ["-p", "auto", "--xtc-probability", "0.5", "--xtc-threshold", "0.1"],
       {
         sources: { flags: { provider: "mlx" } },

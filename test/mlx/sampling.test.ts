@@ -36,7 +36,7 @@ test("every option goes through", () => {
     seed: 42,
     topLogprobs: 5,
   };
-  const mlx = { repetitionContextSize: 64, penaltyContextSize: 20, prefillStepSize: 512 };
+  const mlx = { repetitionContextSize: 64, penaltyContextSize: 20 };
   expect(samplingOf({ ...options, providerOptions: { mlx } })).toMatchObject({
     ...options,
     ...mlx,
