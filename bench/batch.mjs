@@ -8,7 +8,7 @@ const concurrencies = [8, 32];
 const tokens = 64;
 
 /** Prompts of different lengths, as those of different users are. */
-const promptsOf = (count) =>
+export const promptsOf = (count) =>
   Array.from({ length: count }, (_, row) => promptOf(24 + ((row * 11) % 40)));
 
 /** Measures tokens per second of all replies together, and how long a reader waits for a token. */
@@ -47,7 +47,7 @@ export async function measureBatch({ addon, reference, folders, pairs }) {
 }
 
 /** The times at which each reply got its tokens, in milliseconds. */
-async function generateTogether(model, prompts) {
+export async function generateTogether(model, prompts) {
   const start = performance.now();
   const rows = prompts.map(async (prompt) => {
     const times = [];
@@ -59,7 +59,8 @@ async function generateTogether(model, prompts) {
   return { ids: replies.map(({ ids }) => ids), times: replies.map(({ times }) => times) };
 }
 
-const tokensPerSecond = ({ times }) => ((times.length * tokens) / Math.max(...times.flat())) * 1e3;
+export const tokensPerSecond = ({ times }) =>
+  ((times.length * tokens) / Math.max(...times.flat())) * 1e3;
 
 /** What 95 of 100 waits between two tokens of a reply do not exceed. */
 function p95Gap({ times }) {

@@ -1,7 +1,7 @@
 // The Python with mlx-lm that the benchmarks compare with.
 import { spawn } from "node:child_process";
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { createInterface } from "node:readline";
 import { probe, root, run, say } from "../scripts/native/tools.mjs";
 
@@ -9,21 +9,29 @@ const requirements = join(root, "scripts", "requirements-oracle.txt");
 
 /** The interpreter asked for, else one of our own with the pinned packages, installed at first use. */
 export function findPython(wanted = process.env.LLM_CLIENT_ORACLE_PYTHON) {
-  if (wanted) {
-    if (probe(wanted, ["-c", "import mlx_lm"]) === undefined)
-      throw new Error(`${wanted} cannot import mlx_lm; it needs scripts/requirements-oracle.txt`);
-    return wanted;
-  }
-  const venv = join(root, ".cache", "oracle");
+  if (!wanted) return environment("oracle", requirements);
+  if (probe(wanted, ["-c", "import mlx_lm"]) === undefined)
+    throw new Error(`${wanted} cannot import mlx_lm; it needs scripts/requirements-oracle.txt`);
+  return wanted;
+}
+
+/** The interpreter of bench/plot.py. */
+export function findPlotPython() {
+  return environment("plot", join(root, "bench", "requirements-plot.txt"));
+}
+
+/** The interpreter of a virtual environment in .cache/ with the packages of a file. */
+function environment(name, file) {
+  const venv = join(root, ".cache", name);
   const python = join(venv, "bin", "python3");
   const stamp = join(venv, "installed.txt");
-  const pinned = readFileSync(requirements, "utf8");
+  const pinned = readFileSync(file, "utf8");
   if (existsSync(stamp) && readFileSync(stamp, "utf8") === pinned) return python;
-  say("bench: installing mlx-lm into .cache/oracle");
+  say(`bench: installing the packages of ${basename(file)} into .cache/${name}`);
   rmSync(venv, { recursive: true, force: true });
   run("python3", ["-m", "venv", venv], { purpose: "making a virtual environment" });
-  run(python, ["-m", "pip", "install", "--quiet", "--requirement", requirements], {
-    purpose: "installing mlx-lm",
+  run(python, ["-m", "pip", "install", "--quiet", "--requirement", file], {
+    purpose: `installing the packages of ${basename(file)}`,
   });
   writeFileSync(stamp, pinned);
   return python;

@@ -32,10 +32,16 @@ def generate(model, prompt, count):
             first = perf_counter()
         ids.append(token)
         if len(ids) == count:
+            active = mx.get_active_memory()
             break
     end = perf_counter()
     mx.synchronize(generation_stream)
-    return {"promptMs": (first - start) * 1e3, "decodeMs": (end - first) * 1e3, "ids": ids}
+    return {
+        "promptMs": (first - start) * 1e3,
+        "decodeMs": (end - first) * 1e3,
+        "ids": ids,
+        "activeBytes": active,
+    }
 
 
 def build_graphs(model, prompt, count):

@@ -4,7 +4,9 @@
 //   --pairs 7             measurements of each side
 //   --python FILE         a Python with mlx-lm; else LLM_CLIENT_ORACLE_PYTHON, else one of its own
 //   --json                prints the figures as JSON
-import { existsSync } from "node:fs";
+//   --write               writes them into bench/RESULTS.md, too
+import { existsSync, writeFileSync } from "node:fs";
+import { cpus } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { root } from "../scripts/native/tools.mjs";
@@ -26,6 +28,7 @@ const { values: options } = parseArgs({
     pairs: { type: "string", default: "7" },
     python: { type: "string" },
     json: { type: "boolean", default: false },
+    write: { type: "boolean", default: false },
   },
 });
 
@@ -83,19 +86,28 @@ async function bench() {
   const machine = { device: addon.device(), mlx: addon.version().mlx, pairs };
   if (options.json) return console.log(JSON.stringify({ ...machine, tables }, null, 2));
   const { type, name } = machine.device;
-  console.log(`${type} (${name}), MLX ${machine.mlx}, medians of ${pairs} alternating pairs`);
-  for (const table of tables) print(table);
+  const heading = `${type} (${name}), MLX ${machine.mlx}, Node ${process.version}, medians of ${pairs} alternating pairs`;
+  const text = [heading, ...tables.map(textOf)].join("\n\n");
+  console.log(text);
+  if (options.write) writeFileSync(join(root, "bench", "RESULTS.md"), resultsOf(text));
 }
 
-function print({ title, other = "mlx-lm", comparison, digits, rows }) {
-  console.log(`\n${title.padEnd(26)}     ours${other.padStart(9)}   ${comparison} (middle half)`);
+function textOf({ title, other = "mlx-lm", comparison, digits, rows }) {
+  const lines = [`${title.padEnd(26)}     ours${other.padStart(9)}   ${comparison} (middle half)`];
   for (const { name, ours, theirs, comparison, goal, note } of rows) {
     const figures = [ours, theirs].map((value) => value.toFixed(digits).padStart(9)).join("");
     const { low, median, high } = comparison;
     const text = `  ${name.padEnd(24)}${figures}   ${median.toFixed(2)} (${low.toFixed(2)} to ${high.toFixed(2)})`;
     const remarks = [goal && `goal ${goal}`, note].filter(Boolean).join("; ");
-    console.log(`${text.padEnd(68)}${remarks}`.trimEnd());
+    lines.push(`${text.padEnd(68)}${remarks}`.trimEnd());
   }
+  return lines.join("\n");
+}
+
+function resultsOf(text) {
+  const date = new Date().toISOString().slice(0, 10);
+  const { model } = cpus()[0];
+  return `# Results\n\nWhat \`npm run bench -- --write\` printed on ${date}, on ${cpus().length} × ${model}. See docs/benchmarks.md.\n\n\`\`\`\n${text}\n\`\`\`\n`;
 }
 
 try {
