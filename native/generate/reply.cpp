@@ -42,18 +42,21 @@ Reply::Reply(
   stats_.prompt_tokens = static_cast<int>(prompt_.size());
 }
 
-int Reply::prefill_chunk(const Model& model, int most_tokens) {
+int Reply::chunk_length() const {
   // The last token is left for the batch: only it needs logits.
   const size_t remaining = prompt_.size() - 1 - cached_;
-  const size_t length = std::min(remaining, static_cast<size_t>(most_tokens));
-  const auto chunk = std::span(prompt_).subspan(cached_, length);
-  model(mx::from_data(chunk, {1, static_cast<int>(length)}), timeline_.cache);
-  cached_ += length;
+  return static_cast<int>(std::min(remaining, static_cast<size_t>(options_.prefill_step_size)));
+}
+
+void Reply::prefill_chunk(const Model& model) {
+  const int length = chunk_length();
+  const auto chunk = std::span(prompt_).subspan(cached_, static_cast<size_t>(length));
+  model(mx::from_data(chunk, {1, length}), timeline_.cache);
+  cached_ += chunk.size();
   pack_cache();
   mx::eval(timeline_.cache.arrays());
   // MLX keeps freed buffers for reuse. Prefill leaves large ones that decode never asks for.
   mx::clear_cache();
-  return static_cast<int>(length);
 }
 
 void Reply::start() { started_ = Clock::now(); }

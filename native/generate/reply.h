@@ -80,8 +80,10 @@ class Reply {
   void start();
   /// Whether the cache holds all of the prompt but its last token, whose logits are wanted.
   bool is_prefilled() const { return cached_ + 1 >= prompt_.size(); }
-  /// Reads a chunk of the prompt, at most so many tokens; returns how many.
-  int prefill_chunk(const Model& model, int most_tokens);
+  /// Tokens of the next chunk of the prompt, which depends on no other reply.
+  int chunk_length() const;
+  /// Reads that chunk.
+  void prefill_chunk(const Model& model);
 
   /// How the cache is to be packed at its present length.
   std::optional<KVQuantization> wanted_quantization() const;

@@ -96,11 +96,12 @@ void Scheduler::prefill() {
   int read = 0;
   for (start_waiting(0); !prefilling_.empty(); start_waiting(ready.size())) {
     const std::shared_ptr<Reply> reply = prefilling_.front();
-    const int left = reply->options().prefill_step_size - read;
-    if (!reply->is_prefilled() && left <= 0) break;
+    const int length = reply->is_prefilled() ? 0 : reply->chunk_length();
+    if (read > 0 && read + length > reply->options().prefill_step_size) break;
     prefilling_.pop_front();
+    read += length;
     try {
-      if (!reply->is_prefilled()) read += reply->prefill_chunk(*model_, left);
+      if (length > 0) reply->prefill_chunk(*model_);
       if (reply->is_prefilled()) {
         ready.push_back(reply);
       } else {
