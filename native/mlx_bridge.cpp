@@ -14,6 +14,7 @@
 #include "bridge/tasks.h"
 #include "bridge/values.h"
 #include "engine_error.h"
+#include "mlx/distributed.h"
 #include "mlx/error.h"
 #include "mlx/memory.h"
 #include "models/model.h"
@@ -212,6 +213,11 @@ Napi::Value memory(const Napi::CallbackInfo& info) {
   });
 }
 
+Napi::Value leave_group(const Napi::CallbackInfo& info) {
+  mx::leave_group();
+  return info.Env().Undefined();
+}
+
 Napi::Value list_model_types(const Napi::CallbackInfo& info) {
   const auto types = model_types();
   Napi::Array array = Napi::Array::New(info.Env(), types.size());
@@ -238,10 +244,24 @@ Source to_source(const Napi::CallbackInfo& info) {
   return {to_config(info[0]), to_weight_files(info[1]), to_conversion(to_config(info[2]))};
 }
 
+/// The processes that are to share a model; none unless they are given.
+std::optional<Sharers> to_sharers(const Napi::Value& value) {
+  if (value.IsUndefined()) return std::nullopt;
+  const Config group = to_config(value);
+  return Sharers{
+      .peers =
+          {.backend = group.text("backend"),
+           .rank = group.count("rank", 0),
+           .size = group.positive("size"),
+           .ports = group.counts("ports"),
+           .next_ports = group.counts("nextPorts")},
+      .digest = static_cast<uint32_t>(group.count("digest", 0))};
+}
+
 /// Returns a `NativeLoading`.
 Napi::Value load(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
-    return start_cancellable<LoadTask>(info.Env(), "model", to_source(info));
+    return start_cancellable<LoadTask>(info.Env(), "model", to_source(info), to_sharers(info[3]));
   });
 }
 
@@ -250,8 +270,10 @@ Napi::Value measure(const Napi::CallbackInfo& info) {
   return guarded_promise(info.Env(), [&] {
     Addon& addon = addon_of(info.Env());
     Source source = to_source(info);
+    const auto sharers = to_sharers(info[3]);
+    const mx::Group group = sharers ? mx::Group(sharers->peers) : mx::Group();
     return addon.start(Napi::Function(), [&](CallId id) {
-      return std::make_shared<MeasureTask>(addon, id, std::move(source));
+      return std::make_shared<MeasureTask>(addon, id, std::move(source), group);
     });
   });
 }
@@ -274,6 +296,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("version", Napi::Function::New<version>(env, "version"));
   exports.Set("device", Napi::Function::New<device>(env, "device"));
   exports.Set("memory", Napi::Function::New<memory>(env, "memory"));
+  exports.Set("leaveGroup", Napi::Function::New<leave_group>(env, "leaveGroup"));
   exports.Set("modelTypes", Napi::Function::New<list_model_types>(env, "modelTypes"));
   exports.Set("load", Napi::Function::New<load>(env, "load"));
   exports.Set("measure", Napi::Function::New<measure>(env, "measure"));

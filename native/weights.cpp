@@ -61,11 +61,13 @@ int num_layers(const Config& config) {
 
 }  // namespace
 
-Weights::Weights(const Config& config, const WeightFiles& files, Conversion conversion)
+Weights::Weights(
+    const Config& config, const WeightFiles& files, Conversion conversion, mx::Group group)
     : quantization_config_(config["quantization"]),
       num_layers_(num_layers(config)),
       files_(files.names),
-      conversion_(std::move(conversion)) {
+      conversion_(std::move(conversion)),
+      group_(group) {
   read(files);
   if (quantization_config_.is_null()) adopt_foreign(config);
 }
@@ -100,22 +102,24 @@ Weights::Weights(const Checkpoint& base, Adapter adapter)
 
 template <typename Accepts>
 mx::array Weights::take(
-    const std::string& name, const mx::Shape& shape, const char* kind, Accepts accepts) {
+    const std::string& name, const mx::Shape& shape, std::optional<int> axis, const char* kind,
+    Accepts accepts) {
   auto node = tensors_.extract(path_ + name);
   if (!node) {
     note_missing(name);
     return {};
   }
-  const auto& [value, file] = node.mapped();
+  auto& [value, file] = node.mapped();
   const std::string place = *file + ": tensor " + path_ + name;
   check_shape(place, value, shape);
   if (!accepts(value.dtype())) throw EngineError("tensor_shape", place + " must hold " + kind);
+  if (axis) value = group_.part(value, *axis);
   taken_.emplace(path_ + name, value);
   return value;
 }
 
-mx::array Weights::take(const std::string& name, const mx::Shape& shape) {
-  mx::array value = take(name, shape, "floating-point numbers", mx::is_floating);
+mx::array Weights::take(const std::string& name, const mx::Shape& shape, std::optional<int> axis) {
+  mx::array value = take(name, shape, axis, "floating-point numbers", mx::is_floating);
   if (value && conversion_.dtype && !ends_with_any(name, uncast_)) {
     value = mx::astype(value, *conversion_.dtype);
     taken_.insert_or_assign(path_ + name, value);
@@ -123,9 +127,17 @@ mx::array Weights::take(const std::string& name, const mx::Shape& shape) {
   return value;
 }
 
-mx::array Weights::take_packed(const std::string& name, const mx::Shape& shape, mx::Dtype dtype) {
+mx::array Weights::take_packed(
+    const std::string& name, const mx::Shape& shape, mx::Dtype dtype, std::optional<int> axis) {
   const char* kind = dtype == mx::uint8 ? "uint8" : "uint32";
-  return take(name, shape, kind, [dtype](mx::Dtype found) { return found == dtype; });
+  return take(name, shape, axis, kind, [dtype](mx::Dtype found) { return found == dtype; });
+}
+
+int Weights::share(const std::string& key, int count) const {
+  if (count % group_.size() == 0) return count / group_.size();
+  throw EngineError(
+      "cannot_shard", "config.json: \"" + key + "\" is " + std::to_string(count) + ", which " +
+                          std::to_string(group_.size()) + " processes cannot share");
 }
 
 void Weights::drop(const std::function<bool(const std::string& name)>& unwanted) {

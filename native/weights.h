@@ -10,6 +10,7 @@
 #include "adapter.h"
 #include "config.h"
 #include "mlx/array.h"
+#include "mlx/distributed.h"
 #include "quantization.h"
 
 /// What a model was made of: its configuration, its tensors by name, and how its modules are
@@ -26,11 +27,17 @@ struct WeightFiles {
   Config gguf;  // what is in the only one, if it is a GGUF file; else they are safetensors files
 };
 
+/// How the processes of a group share a matrix, in MLX's words: by rows, so that each has a part of
+/// what comes out, or by columns, so that each takes in a part and their results are summed up.
+enum class Sharding { none, all_to_sharded, sharded_to_all };
+
 /// The tensors of a checkpoint by name. Modules take what they need while they are built; `finish`
 /// then names every tensor that was missing and every one that nobody took.
 class Weights {
  public:
-  Weights(const Config& config, const WeightFiles& files, Conversion conversion = {});
+  Weights(
+      const Config& config, const WeightFiles& files, Conversion conversion = {},
+      mx::Group group = {});
 
   /// A model that was loaded before, with an adapter.
   Weights(const Checkpoint& base, Adapter adapter);
@@ -41,11 +48,19 @@ class Weights {
 
   bool has(const std::string& name) const { return tensors_.contains(path_ + name); }
 
-  /// Takes a floating-point tensor of exactly this shape. A missing one is noted, and the result is
-  /// empty.
-  mx::array take(const std::string& name, const mx::Shape& shape);
+  /// Takes a floating-point tensor of exactly this shape, or the part of this process along an axis
+  /// of it. A missing one is noted, and the result is empty.
+  mx::array take(const std::string& name, const mx::Shape& shape, std::optional<int> axis = {});
   /// The same for a tensor of packed bits, of the given integer type.
-  mx::array take_packed(const std::string& name, const mx::Shape& shape, mx::Dtype dtype);
+  mx::array take_packed(
+      const std::string& name, const mx::Shape& shape, mx::Dtype dtype,
+      std::optional<int> axis = {});
+
+  /// The processes that share the model.
+  const mx::Group& group() const { return group_; }
+  /// What each of them has of `count` equal things, of which `key` of config.json tells. Throws
+  /// "cannot_shard" where they cannot be divided.
+  int share(const std::string& key, int count) const;
 
   /// What a checkpoint stores otherwise than the model wants it is changed before the modules are
   /// built, as mlx-lm's `sanitize` does: the names and layout that mlx-lm saves are the model's.
@@ -113,12 +128,14 @@ class Weights {
 
   template <typename Accepts>
   mx::array take(
-      const std::string& name, const mx::Shape& shape, const char* kind, Accepts accepts);
+      const std::string& name, const mx::Shape& shape, std::optional<int> axis, const char* kind,
+      Accepts accepts);
 
   const Config quantization_config_;
   const int num_layers_;
   const std::vector<std::string> files_;
   const Conversion conversion_;
+  const mx::Group group_;
   std::vector<std::string> eight_bits_;
   std::vector<std::string> uncast_;
   std::string path_;                       // that was entered, "" or with a dot at its end

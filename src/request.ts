@@ -121,6 +121,7 @@ const mlxOptions = z.strictObject(
     raw: z.optional(allow.flag()),
     adapter: z.optional(allow.text("the folder or name of an adapter")),
     quantize: z.optional(z.literal(QUANTIZE, `one of ${QUANTIZE.join(", ")}`)),
+    distributed: z.optional(allow.flag()),
     templateVariables: z.optional(jsonObject),
     xtcProbability: z.optional(allow.number(0, 1)),
     xtcThreshold: z.optional(allow.number(0, 0.5)),

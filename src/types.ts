@@ -82,6 +82,11 @@ export interface MlxOptions {
   adapter?: string;
   /** Quantize the weights while the model is loaded; refused for one that is quantized already. */
   quantize?: Quantize;
+  /**
+   * Share the model with the other processes that mlx.launch started: each has a part of the
+   * weights, and all must make the same calls.
+   */
+  distributed?: boolean;
   /** Use the prompt as it is, without the chat template of the model. */
   raw?: boolean;
   /** More variables for the chat template, for example `{ enable_thinking: false }`. */

@@ -1,5 +1,7 @@
 #include "bridge/addon.h"
 
+#include "mlx/distributed.h"
+
 Napi::Value to_external(Napi::Env env, std::shared_ptr<ModelState> model) {
   using Pointer = std::shared_ptr<ModelState>;
   return Napi::External<Pointer>::New(
@@ -48,7 +50,13 @@ void Addon::stop_at_process_exit() {
   const Napi::Value once = process.As<Napi::Object>().Get("once");
   if (!once.IsFunction()) return;
   const auto stop = Napi::Function::New(
-      env_, [thread = thread_](const Napi::CallbackInfo&) { thread->stop(); }, "stopInference");
+      env_,
+      [thread = thread_](const Napi::CallbackInfo&) {
+        // A step may be waiting for a process that never answers.
+        mx::leave_group();
+        thread->stop();
+      },
+      "stopInference");
   once.As<Napi::Function>().Call(process, {Napi::String::New(env_, "exit"), stop});
 }
 

@@ -4,6 +4,11 @@
 
 namespace {
 
+// Other processes may have to be started by hand.
+constexpr std::chrono::seconds patience{60};
+// Between two looks for them others have their turn.
+constexpr std::chrono::milliseconds glance{20};
+
 constexpr size_t group_bytes = size_t{256} << 20;
 // As mlx-lm: what the Hub likes to serve.
 constexpr size_t shard_bytes = size_t{5} << 30;
@@ -64,6 +69,7 @@ void eval_group(std::vector<mx::array>& arrays) {
 bool ReadTask::advance() {
   if (*cancelled_) throw EngineError("cancelled", "loading was cancelled");
   if (!made_) {
+    if (!is_ready()) return true;
     make();
     for (const mx::array& tensor : unread_) state_->bytes += tensor.nbytes();
     made_ = true;
@@ -83,9 +89,36 @@ bool ReadTask::advance() {
   return false;
 }
 
+bool LoadTask::advance() {
+  try {
+    return ReadTask::advance();
+  } catch (...) {
+    // Other processes would wait for this one.
+    if (!group_.is_alone()) mx::leave_group();
+    throw;
+  }
+}
+
+bool LoadTask::is_ready() {
+  if (!sharers_) return true;
+  if (!joining_.valid()) {
+    joining_ = mx::join(sharers_->peers);
+    joining_since_ = Clock::now();
+  }
+  if (joining_.wait_for(glance) != std::future_status::ready) {
+    if (Clock::now() - joining_since_ < patience) return false;
+    throw EngineError(
+        "peer_lost",
+        "the other processes did not come within " + std::to_string(patience.count()) + " seconds");
+  }
+  group_ = joining_.get();
+  group_.agree(sharers_->digest, "models, or other options for it");
+  return true;
+}
+
 void LoadTask::make() {
   const auto& [config, files, conversion] = source_;
-  Weights weights(config, files, conversion);
+  Weights weights(config, files, conversion, group_);
   state_->model = make_model(config, weights);
   weights.finish();
   state_->checkpoint = std::make_shared<const Checkpoint>(
@@ -105,7 +138,7 @@ void LoadTask::complete() {
 
 bool MeasureTask::advance() {
   const auto& [config, files, conversion] = source_;
-  Weights weights(config, files, conversion);
+  Weights weights(config, files, conversion, group_);
   const std::unique_ptr<Model> model = make_model(config, weights);
   weights.finish();
   size_t weight_bytes = 0;

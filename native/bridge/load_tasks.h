@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
+#include <future>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -40,6 +43,8 @@ class ReadTask : public CallTask {
  protected:
   bool advance() override;
 
+  /// Whether the model can be made yet.
+  virtual bool is_ready() { return true; }
   /// Makes the model; notes in `unread_` what is then to be read.
   virtual void make() = 0;
   /// What is done once everything is read.
@@ -53,32 +58,49 @@ class ReadTask : public CallTask {
   bool made_ = false;
 };
 
-/// Loads a checkpoint.
+/// The processes that are to share a model, and a number by which they tell that it is the same.
+struct Sharers {
+  mx::Peers peers;
+  uint32_t digest = 0;
+};
+
+/// Loads a checkpoint, or the part of it that this process has of a shared one.
 class LoadTask : public ReadTask {
  public:
-  LoadTask(Addon& addon, CallId id, Source source, Flag cancelled)
-      : ReadTask(addon, id, std::move(cancelled)), source_(std::move(source)) {}
+  LoadTask(Addon& addon, CallId id, Source source, std::optional<Sharers> sharers, Flag cancelled)
+      : ReadTask(addon, id, std::move(cancelled)),
+        source_(std::move(source)),
+        sharers_(std::move(sharers)) {}
 
  protected:
+  bool advance() override;
+  bool is_ready() override;
   void make() override;
   void complete() override;
 
  private:
+  using Clock = std::chrono::steady_clock;
+
   const Source source_;
+  const std::optional<Sharers> sharers_;
+  std::shared_future<mx::Group> joining_;
+  Clock::time_point joining_since_;
+  mx::Group group_;
 };
 
-/// Tells what a checkpoint would take in memory: builds its model and the graph of one token, and
-/// computes neither, so that no tensor is read. Resolves to a `NativeFootprint`.
+/// Tells what a checkpoint, or a part of it, would take in memory: builds its model and the graph
+/// of one token, and computes neither, so that no tensor is read. Resolves to a `NativeFootprint`.
 class MeasureTask : public CallTask {
  public:
-  MeasureTask(Addon& addon, CallId id, Source source)
-      : CallTask(addon, id), source_(std::move(source)) {}
+  MeasureTask(Addon& addon, CallId id, Source source, mx::Group group)
+      : CallTask(addon, id), source_(std::move(source)), group_(group) {}
 
  protected:
   bool advance() override;
 
  private:
   const Source source_;
+  const mx::Group group_;
 };
 
 /// Makes a model of the weights of another one and an adapter; both share the weights.

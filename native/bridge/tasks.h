@@ -14,6 +14,8 @@
 #include "bridge/values.h"
 #include "generate/logits.h"
 #include "generate/scheduler.h"
+#include "generate/shared_reply.h"
+#include "mlx/distributed.h"
 #include "mlx/stream.h"
 
 /// Collects tokens until the JavaScript thread comes for them, so that a busy one gets batches.
@@ -78,6 +80,22 @@ class ReplyTask : public Task {
   const std::shared_ptr<Scheduler> scheduler_;
 };
 
+/// The steps of a reply that processes make together.
+class SharedReplyTask : public Task {
+ public:
+  explicit SharedReplyTask(SharedReply reply) : reply_(std::move(reply)) {}
+
+  bool step() override {
+    mx::open_thread_stream();
+    return reply_.step();
+  }
+
+  void cancel() override { mx::leave_group(); }
+
+ private:
+  SharedReply reply_;
+};
+
 /// Checks that the session is open, and gives it a cache at its first use.
 inline void open_cache(SessionState& session) {
   if (!session.model) throw EngineError("closed", "the session is closed");
@@ -112,11 +130,16 @@ class GenerateTask : public CallTask {
             },
         .on_error = [self](const EngineError& error) { self->fail(error); }};
     Cache cache = std::exchange(session_->cache, std::nullopt).value();
-    session_->scheduler->add(
-        std::make_shared<Reply>(
-            *session_->model, std::move(cache), std::move(tokens_), std::move(options_), control_,
-            std::move(listener)));
-    ReplyTask::wake(*addon_.thread(), session_->scheduler);
+    auto reply = std::make_shared<Reply>(
+        *session_->model, std::move(cache), std::move(tokens_), std::move(options_), control_,
+        std::move(listener));
+    if (session_->model->group.is_alone()) {
+      session_->scheduler->add(std::move(reply));
+      ReplyTask::wake(*addon_.thread(), session_->scheduler);
+    } else {
+      SharedReply shared(session_->model, std::move(reply));
+      addon_.thread()->submit(std::make_shared<SharedReplyTask>(std::move(shared)));
+    }
     return false;
   }
 

@@ -209,6 +209,7 @@ GenerationOptions to_generation_options(const Napi::Value& value, int vocab_size
   result.cache_bytes = options.bytes("cacheBytes");
   result.memory_limit = options.bytes("memoryLimit");
   result.sampling = to_sampling(options, vocab_size);
+  result.digest = static_cast<uint32_t>(options.integer("digest", 0, 0));
   return result;
 }
 

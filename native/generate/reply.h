@@ -30,6 +30,7 @@ struct GenerationOptions {
   size_t cache_bytes = 0;                         // that it may take, as far as is known
   size_t memory_limit = 0;                        // bytes; above it newcomers wait, 0 for none
   SamplingOptions sampling;
+  uint32_t digest = 0;  // of prompt and options: the same in all processes that share the model
 };
 
 struct GenerationStats {

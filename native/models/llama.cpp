@@ -60,6 +60,13 @@ struct ModelArgs {
     check_only(config, "hidden_act", "silu");
   }
 
+  /// Leaves what this process has where several share the model.
+  void share(const Weights& weights) {
+    num_attention_heads = weights.share("num_attention_heads", num_attention_heads);
+    num_key_value_heads = weights.share("num_key_value_heads", num_key_value_heads);
+    intermediate_size = weights.share("intermediate_size", intermediate_size);
+  }
+
   bool is_sliding(int layer) const {
     return !layer_types.empty() && layer_types[static_cast<size_t>(layer)] == "sliding_attention";
   }
@@ -77,16 +84,16 @@ class Attention {
         scale_(1.0f / std::sqrt(static_cast<float>(args.head_dim))),
         q_proj_(
             weights, path + ".q_proj", args.hidden_size, n_heads_ * args.head_dim,
-            args.attention_bias),
+            Sharding::all_to_sharded, args.attention_bias),
         k_proj_(
             weights, path + ".k_proj", args.hidden_size, n_kv_heads_ * args.head_dim,
-            args.attention_bias),
+            Sharding::all_to_sharded, args.attention_bias),
         v_proj_(
             weights, path + ".v_proj", args.hidden_size, n_kv_heads_ * args.head_dim,
-            args.attention_bias),
+            Sharding::all_to_sharded, args.attention_bias),
         o_proj_(
             weights, path + ".o_proj", n_heads_ * args.head_dim, args.hidden_size,
-            args.attention_bias),
+            Sharding::sharded_to_all, args.attention_bias),
         rope_(rope) {}
 
   array operator()(const array& x, const Mask& mask, AttentionCache& cache) const {
@@ -113,11 +120,14 @@ class MLP {
  public:
   MLP(const ModelArgs& args, Weights& weights, const std::string& path)
       : gate_proj_(
-            weights, path + ".gate_proj", args.hidden_size, args.intermediate_size, args.mlp_bias),
+            weights, path + ".gate_proj", args.hidden_size, args.intermediate_size,
+            Sharding::all_to_sharded, args.mlp_bias),
         down_proj_(
-            weights, path + ".down_proj", args.intermediate_size, args.hidden_size, args.mlp_bias),
+            weights, path + ".down_proj", args.intermediate_size, args.hidden_size,
+            Sharding::sharded_to_all, args.mlp_bias),
         up_proj_(
-            weights, path + ".up_proj", args.hidden_size, args.intermediate_size, args.mlp_bias) {}
+            weights, path + ".up_proj", args.hidden_size, args.intermediate_size,
+            Sharding::all_to_sharded, args.mlp_bias) {}
 
   array operator()(const array& x) const { return down_proj_(swiglu(gate_proj_(x), up_proj_(x))); }
 
@@ -199,7 +209,8 @@ class Llama : public Model {
 }  // namespace
 
 std::unique_ptr<Model> make_llama(const Config& config, Weights& weights) {
-  const ModelArgs args(config);
+  ModelArgs args(config);
+  args.share(weights);
   weights.drop([&](const std::string& name) {
     // Old checkpoints carry computed frequencies, tied ones at times a copy of the head.
     return name.ends_with("rotary_emb.inv_freq") ||

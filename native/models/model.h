@@ -21,6 +21,9 @@ class Model {
   /// An empty cache, one entry per layer.
   virtual Cache make_cache() const = 0;
   virtual int vocab_size() const = 0;
+
+  /// The processes that share it.
+  mx::Group group;
 };
 
 /// Builds the model that `model_type` of config.json names, taking its tensors from `weights`.

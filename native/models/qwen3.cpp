@@ -46,6 +46,13 @@ struct ModelArgs {
         max_position_embeddings(config.count("max_position_embeddings", 0)) {
     check_heads(num_attention_heads, num_key_value_heads, head_dim);
   }
+
+  /// Leaves what this process has where several share the model.
+  void share(const Weights& weights) {
+    num_attention_heads = weights.share("num_attention_heads", num_attention_heads);
+    num_key_value_heads = weights.share("num_key_value_heads", num_key_value_heads);
+    intermediate_size = weights.share("intermediate_size", intermediate_size);
+  }
 };
 
 class Attention {
@@ -54,10 +61,18 @@ class Attention {
       : n_heads_(args.num_attention_heads),
         n_kv_heads_(args.num_key_value_heads),
         scale_(1.0f / std::sqrt(static_cast<float>(args.head_dim))),
-        q_proj_(weights, path + ".q_proj", args.hidden_size, n_heads_ * args.head_dim),
-        k_proj_(weights, path + ".k_proj", args.hidden_size, n_kv_heads_ * args.head_dim),
-        v_proj_(weights, path + ".v_proj", args.hidden_size, n_kv_heads_ * args.head_dim),
-        o_proj_(weights, path + ".o_proj", n_heads_ * args.head_dim, args.hidden_size),
+        q_proj_(
+            weights, path + ".q_proj", args.hidden_size, n_heads_ * args.head_dim,
+            Sharding::all_to_sharded),
+        k_proj_(
+            weights, path + ".k_proj", args.hidden_size, n_kv_heads_ * args.head_dim,
+            Sharding::all_to_sharded),
+        v_proj_(
+            weights, path + ".v_proj", args.hidden_size, n_kv_heads_ * args.head_dim,
+            Sharding::all_to_sharded),
+        o_proj_(
+            weights, path + ".o_proj", n_heads_ * args.head_dim, args.hidden_size,
+            Sharding::sharded_to_all),
         q_norm_(weights, path + ".q_norm", args.head_dim, args.rms_norm_eps),
         k_norm_(weights, path + ".k_norm", args.head_dim, args.rms_norm_eps),
         rope_(rope) {}
@@ -86,9 +101,15 @@ class Attention {
 class MLP {
  public:
   MLP(const ModelArgs& args, Weights& weights, const std::string& path)
-      : gate_proj_(weights, path + ".gate_proj", args.hidden_size, args.intermediate_size),
-        down_proj_(weights, path + ".down_proj", args.intermediate_size, args.hidden_size),
-        up_proj_(weights, path + ".up_proj", args.hidden_size, args.intermediate_size) {}
+      : gate_proj_(
+            weights, path + ".gate_proj", args.hidden_size, args.intermediate_size,
+            Sharding::all_to_sharded),
+        down_proj_(
+            weights, path + ".down_proj", args.intermediate_size, args.hidden_size,
+            Sharding::sharded_to_all),
+        up_proj_(
+            weights, path + ".up_proj", args.hidden_size, args.intermediate_size,
+            Sharding::all_to_sharded) {}
 
   array operator()(const array& x) const { return down_proj_(swiglu(gate_proj_(x), up_proj_(x))); }
 
@@ -163,7 +184,8 @@ class Qwen3 : public Model {
 }  // namespace
 
 std::unique_ptr<Model> make_qwen3(const Config& config, Weights& weights) {
-  const ModelArgs args(config);
+  ModelArgs args(config);
+  args.share(weights);
   weights.drop([&](const std::string& name) {
     // Old checkpoints carry computed frequencies, tied ones at times a copy of the head.
     return name.ends_with("rotary_emb.inv_freq") ||

@@ -67,6 +67,14 @@ struct ModelArgs {
     return std::ranges::find(mlp_only_layers, layer) == mlp_only_layers.end() &&
            (layer + 1) % decoder_sparse_step == 0;
   }
+
+  /// Leaves what this process has where several share the model.
+  void share(const Weights& weights) {
+    num_attention_heads = weights.share("num_attention_heads", num_attention_heads);
+    num_key_value_heads = weights.share("num_key_value_heads", num_key_value_heads);
+    intermediate_size = weights.share("intermediate_size", intermediate_size);
+    moe_intermediate_size = weights.share("moe_intermediate_size", moe_intermediate_size);
+  }
 };
 
 class Attention {
@@ -75,10 +83,18 @@ class Attention {
       : n_heads_(args.num_attention_heads),
         n_kv_heads_(args.num_key_value_heads),
         scale_(1.0f / std::sqrt(static_cast<float>(args.head_dim))),
-        q_proj_(weights, path + ".q_proj", args.hidden_size, n_heads_ * args.head_dim),
-        k_proj_(weights, path + ".k_proj", args.hidden_size, n_kv_heads_ * args.head_dim),
-        v_proj_(weights, path + ".v_proj", args.hidden_size, n_kv_heads_ * args.head_dim),
-        o_proj_(weights, path + ".o_proj", n_heads_ * args.head_dim, args.hidden_size),
+        q_proj_(
+            weights, path + ".q_proj", args.hidden_size, n_heads_ * args.head_dim,
+            Sharding::all_to_sharded),
+        k_proj_(
+            weights, path + ".k_proj", args.hidden_size, n_kv_heads_ * args.head_dim,
+            Sharding::all_to_sharded),
+        v_proj_(
+            weights, path + ".v_proj", args.hidden_size, n_kv_heads_ * args.head_dim,
+            Sharding::all_to_sharded),
+        o_proj_(
+            weights, path + ".o_proj", n_heads_ * args.head_dim, args.hidden_size,
+            Sharding::sharded_to_all),
         q_norm_(weights, path + ".q_norm", args.head_dim, args.rms_norm_eps),
         k_norm_(weights, path + ".k_norm", args.head_dim, args.rms_norm_eps),
         rope_(rope) {}
@@ -107,9 +123,15 @@ class Attention {
 class MLP {
  public:
   MLP(const ModelArgs& args, Weights& weights, const std::string& path)
-      : gate_proj_(weights, path + ".gate_proj", args.hidden_size, args.intermediate_size),
-        down_proj_(weights, path + ".down_proj", args.intermediate_size, args.hidden_size),
-        up_proj_(weights, path + ".up_proj", args.hidden_size, args.intermediate_size) {}
+      : gate_proj_(
+            weights, path + ".gate_proj", args.hidden_size, args.intermediate_size,
+            Sharding::all_to_sharded),
+        down_proj_(
+            weights, path + ".down_proj", args.intermediate_size, args.hidden_size,
+            Sharding::sharded_to_all),
+        up_proj_(
+            weights, path + ".up_proj", args.hidden_size, args.intermediate_size,
+            Sharding::all_to_sharded) {}
 
   array operator()(const array& x) const { return down_proj_(swiglu(gate_proj_(x), up_proj_(x))); }
 
@@ -125,14 +147,15 @@ class SparseMoeBlock {
         gate_(weights, path + ".gate", args.hidden_size, args.num_experts),
         switch_mlp_(
             weights, path + ".switch_mlp", args.hidden_size, args.moe_intermediate_size,
-            args.num_experts) {}
+            args.num_experts),
+        group_(weights.group()) {}
 
   array operator()(const array& x) const {
     const array gates = mx::softmax(gate_(x), -1, /* precise */ true);  // (n, experts)
     const array indices = top_k(gates, top_k_);                         // (n, k)
     array scores = mx::take_along_axis(gates, indices, -1);
     if (norm_topk_prob_) scores = scores / mx::sum(scores, -1);
-    return weighted_sum(switch_mlp_(x, indices), scores);
+    return group_.all_sum(weighted_sum(switch_mlp_(x, indices), scores));
   }
 
  private:
@@ -140,6 +163,7 @@ class SparseMoeBlock {
   bool norm_topk_prob_;
   Linear gate_;
   SwitchGLU switch_mlp_;
+  mx::Group group_;
 };
 
 class TransformerBlock {
@@ -218,7 +242,8 @@ class Qwen3Moe : public Model {
 }  // namespace
 
 std::unique_ptr<Model> make_qwen3_moe(const Config& config, Weights& weights) {
-  const ModelArgs args(config);
+  ModelArgs args(config);
+  args.share(weights);
   weights.drop([&](const std::string& name) {
     return args.tie_word_embeddings && name.starts_with("lm_head.");
   });

@@ -1,4 +1,5 @@
 #include <map>
+#include <set>
 
 #include "engine_error.h"
 #include "models/models.h"
@@ -70,6 +71,9 @@ const std::map<std::string, Maker> makers = {
     {"starcoder2", make_starcoder2},
 };
 
+/// What several processes can share.
+const std::set<Maker> shardable = {make_llama, make_qwen3, make_qwen3_moe};
+
 /// Refuses more layers than any model has, before a loop over them counts so far.
 void check_layer_count(const Config& config) {
   constexpr int most_layers = 10000;
@@ -95,7 +99,14 @@ std::unique_ptr<Model> make_model(const Config& config, Weights& weights) {
         "unknown_model_type",
         "config.json: \"model_type\" is \"" + type + "\"; known types are " + known);
   }
-  return maker->second(config, weights);
+  if (!weights.group().is_alone() && !shardable.contains(maker->second)) {
+    throw EngineError(
+        "cannot_shard",
+        "models of the kind \"" + type + "\" cannot be shared by several processes");
+  }
+  std::unique_ptr<Model> model = maker->second(config, weights);
+  model->group = weights.group();
+  return model;
 }
 
 std::vector<std::string> model_types() {

@@ -4,9 +4,16 @@
 
 using mx::array;
 
-Linear::Linear(Weights& weights, const std::string& path, int in_dims, int out_dims, bool has_bias)
-    : matrix_(weights, path, in_dims, out_dims) {
-  if (has_bias) bias_ = weights.take(path + ".bias", {out_dims});
+Linear::Linear(
+    Weights& weights, const std::string& path, int in_dims, int out_dims, Sharding sharding,
+    bool has_bias)
+    : matrix_(weights, path, in_dims, out_dims, sharding) {
+  if (sharding == Sharding::sharded_to_all) group_ = weights.group();
+  if (has_bias && sharding == Sharding::all_to_sharded) {
+    bias_ = weights.take(path + ".bias", {out_dims * weights.group().size()}, 0);
+  } else if (has_bias) {
+    bias_ = weights.take(path + ".bias", {out_dims});
+  }
   lora_ = LoRA::of(weights, path, matrix_, in_dims, out_dims);
 }
 
@@ -15,9 +22,9 @@ array Linear::operator()(const array& x) const {
     const array y = (*lora_)(x, matrix_(x));
     return bias_ ? y + bias_ : y;
   }
-  if (!bias_) return matrix_(x);
-  if (!matrix_.quantization) return mx::addmm(bias_, x, matrix_.transposed);
-  return matrix_(x) + bias_;
+  if (!bias_) return group_.all_sum(matrix_(x));
+  if (!matrix_.quantization && group_.is_alone()) return mx::addmm(bias_, x, matrix_.transposed);
+  return group_.all_sum(matrix_(x)) + bias_;
 }
 
 Embedding::Embedding(Weights& weights, const std::string& path, int vocab_size, int dims)

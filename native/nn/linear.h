@@ -8,11 +8,15 @@
 #include "nn/matrix.h"
 #include "weights.h"
 
-/// y = x @ weightᵀ + bias
+/// y = x @ weightᵀ + bias. Where processes share it, (in_dims, out_dims) is the part of this one.
 class Linear {
  public:
   Linear(
-      Weights& weights, const std::string& path, int in_dims, int out_dims, bool has_bias = false);
+      Weights& weights, const std::string& path, int in_dims, int out_dims, bool has_bias = false)
+      : Linear(weights, path, in_dims, out_dims, Sharding::none, has_bias) {}
+  Linear(
+      Weights& weights, const std::string& path, int in_dims, int out_dims, Sharding sharding,
+      bool has_bias = false);
 
   mx::array operator()(const mx::array& x) const;
 
@@ -20,6 +24,7 @@ class Linear {
   Matrix matrix_;
   mx::array bias_;            // (out), empty without bias
   std::optional<LoRA> lora_;  // of an adapter
+  mx::Group group_;           // over which results are summed up, if they are
 };
 
 /// Token vectors, which a tied head uses again as its matrix.

@@ -2,40 +2,72 @@
 
 #include <utility>
 
+#include "engine_error.h"
+
 using mx::array;
+
+namespace {
+
+/// Refuses to cut through the groups of columns that have a scale in common.
+void check_groups(const std::string& path, int columns, int group_size, const mx::Group& group) {
+  if (columns % (group_size * group.size()) == 0) return;
+  throw EngineError(
+      "cannot_shard", path + " has " + std::to_string(columns) +
+                          " columns, quantized in groups of " + std::to_string(group_size) +
+                          ", which " + std::to_string(group.size()) + " processes cannot share");
+}
+
+}  // namespace
 
 array scaled(const array& x, const array& scale) {
   return mx::astype(mx::astype(x, mx::float32) * scale, x.dtype());
 }
 
-Matrix::Matrix(Weights& weights, const std::string& path, int in_dims, int out_dims)
-    : Matrix(weights, path, mx::Shape{}, in_dims, out_dims) {}
-
-Matrix::Matrix(Weights& weights, const std::string& path, int count, int in_dims, int out_dims)
-    : Matrix(weights, path, mx::Shape{count}, in_dims, out_dims) {}
+Matrix::Matrix(
+    Weights& weights, const std::string& path, int in_dims, int out_dims, Sharding sharding)
+    : Matrix(weights, path, mx::Shape{}, in_dims, out_dims, sharding) {}
 
 Matrix::Matrix(
-    Weights& weights, const std::string& path, mx::Shape stack, int in_dims, int out_dims)
-    : quantization(weights.quantization(path, in_dims)) {
+    Weights& weights, const std::string& path, int count, int in_dims, int out_dims,
+    Sharding sharding)
+    : Matrix(weights, path, mx::Shape{count}, in_dims, out_dims, sharding) {}
+
+Matrix::Matrix(
+    Weights& weights, const std::string& path, mx::Shape stack, int in_dims, int out_dims,
+    Sharding sharding) {
+  // From here on the dimensions are those of the whole matrix, as the checkpoint has it.
+  std::optional<int> axis;
+  if (sharding == Sharding::all_to_sharded) {
+    axis = -2;
+    out_dims *= weights.group().size();
+  } else if (sharding == Sharding::sharded_to_all) {
+    axis = -1;
+    in_dims *= weights.group().size();
+  }
   const auto shape = [&](int columns) {
     mx::Shape shape = stack;
     shape.insert(shape.end(), {out_dims, columns});
     return shape;
   };
-  if (!quantization) {
-    weight = weights.take(path + ".weight", shape(in_dims));
-    quantization = weights.wanted_quantization(path, in_dims);
+  quantization = weights.quantization(path, in_dims);
+  const bool is_packed = quantization.has_value();
+  if (!is_packed) quantization = weights.wanted_quantization(path, in_dims);
+  if (quantization && axis == -1) {
+    check_groups(path, in_dims, quantization->group_size, weights.group());
+  }
+  if (!is_packed) {
+    weight = weights.take(path + ".weight", shape(in_dims), axis);
     if (weight && quantization) quantize(weights, path);
   } else {
     const auto& [group_size, bits, mode] = *quantization;
     const int packed = static_cast<int>(int64_t{in_dims} * bits / 32);
     const mx::Shape groups = shape(in_dims / group_size);
-    weight = weights.take_packed(path + ".weight", shape(packed), mx::uint32);
+    weight = weights.take_packed(path + ".weight", shape(packed), mx::uint32, axis);
     if (mode == "affine") {
-      scales = weights.take(path + ".scales", groups);
-      biases = weights.take(path + ".biases", groups);
+      scales = weights.take(path + ".scales", groups, axis);
+      biases = weights.take(path + ".biases", groups, axis);
     } else {
-      scales = weights.take_packed(path + ".scales", groups, mx::uint8);
+      scales = weights.take_packed(path + ".scales", groups, mx::uint8, axis);
     }
     if (weights.has(path + ".output_scale")) {
       output_scale = weights.take(path + ".output_scale", stack);

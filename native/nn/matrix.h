@@ -16,9 +16,14 @@ struct Matrix {
   mx::array output_scale;  // float32, of all that comes out; empty where it is 1
   std::optional<Quantization> quantization;
 
-  Matrix(Weights& weights, const std::string& path, int in_dims, int out_dims);
+  /// Of a matrix that processes share, (in_dims, out_dims) is the part of this one.
+  Matrix(
+      Weights& weights, const std::string& path, int in_dims, int out_dims,
+      Sharding sharding = Sharding::none);
   /// A stack of `count` matrices.
-  Matrix(Weights& weights, const std::string& path, int count, int in_dims, int out_dims);
+  Matrix(
+      Weights& weights, const std::string& path, int count, int in_dims, int out_dims,
+      Sharding sharding = Sharding::none);
 
   /// x @ weightᵀ: (…, in) → (…, out)
   mx::array operator()(const mx::array& x) const;
@@ -26,7 +31,9 @@ struct Matrix {
   mx::array rows(const mx::array& weight, const mx::array& scales, const mx::array& biases) const;
 
  private:
-  Matrix(Weights& weights, const std::string& path, mx::Shape stack, int in_dims, int out_dims);
+  Matrix(
+      Weights& weights, const std::string& path, mx::Shape stack, int in_dims, int out_dims,
+      Sharding sharding);
   void quantize(Weights& weights, const std::string& path);
   void dequantize();
 };

@@ -63,8 +63,8 @@ Routes TokenRoutes::own_row(const array& indices) const {
 
 SwitchLinear::SwitchLinear(
     Weights& weights, const std::string& path, int in_dims, int out_dims, int num_experts,
-    bool has_bias)
-    : matrix_(weights, path, num_experts, in_dims, out_dims) {
+    bool has_bias, Sharding sharding)
+    : matrix_(weights, path, num_experts, in_dims, out_dims, sharding) {
   // On the CPU MLX has this product in float32 only.
   if (matrix_.transposed && !mx::on_gpu() && matrix_.transposed.dtype() != mx::float32) {
     matrix_.transposed = mx::astype(matrix_.transposed, mx::float32);
@@ -113,9 +113,15 @@ array SwitchLinear::update(const array& x, const Routes& routes) const {
 SwitchGLU::SwitchGLU(
     Weights& weights, const std::string& path, int in_dims, int hidden_dims, int num_experts,
     GatedActivation activation, bool has_bias)
-    : gate_proj_(weights, path + ".gate_proj", in_dims, hidden_dims, num_experts, has_bias),
-      up_proj_(weights, path + ".up_proj", in_dims, hidden_dims, num_experts, has_bias),
-      down_proj_(weights, path + ".down_proj", hidden_dims, in_dims, num_experts, has_bias),
+    : gate_proj_(
+          weights, path + ".gate_proj", in_dims, hidden_dims, num_experts, has_bias,
+          Sharding::all_to_sharded),
+      up_proj_(
+          weights, path + ".up_proj", in_dims, hidden_dims, num_experts, has_bias,
+          Sharding::all_to_sharded),
+      down_proj_(
+          weights, path + ".down_proj", hidden_dims, in_dims, num_experts, has_bias,
+          Sharding::sharded_to_all),
       activation_(std::move(activation)) {}
 
 array SwitchGLU::operator()(const array& x, const array& indices) const {

@@ -34,7 +34,7 @@ class SwitchLinear {
  public:
   SwitchLinear(
       Weights& weights, const std::string& path, int in_dims, int out_dims, int num_experts,
-      bool has_bias = false);
+      bool has_bias = false, Sharding sharding = Sharding::none);
 
   /// Rows (…, 1, in) → (…, 1, out), a row for each route.
   mx::array operator()(const mx::array& x, const Routes& routes) const;
@@ -51,7 +51,8 @@ class SwitchLinear {
 /// What experts compute of their gate's and their own projection.
 using GatedActivation = std::function<mx::array(const mx::array& gate, const mx::array& x)>;
 
-/// Experts with a gate: down_proj(activation(gate_proj(x), up_proj(x))).
+/// Experts with a gate: down_proj(activation(gate_proj(x), up_proj(x))). Processes may share each
+/// of them: hidden_dims is then the part of this one, and the results are to be summed up.
 class SwitchGLU {
  public:
   SwitchGLU(

@@ -21,7 +21,7 @@ import {
   requestOptions,
 } from "./flags.js";
 import { describeRun, describeUsage } from "./format.js";
-import { Flow, type Io } from "./io.js";
+import { Flow, type Io, type Output } from "./io.js";
 import { Progress } from "./progress.js";
 import { readPrompt } from "./prompt.js";
 
@@ -81,7 +81,9 @@ export function generateCommand(run: (options: GenerateOptions) => Promise<void>
 }
 
 /** Generates and prints: content goes to stdout, everything else to stderr. */
-export async function runGenerate(options: GenerateOptions, io: Io): Promise<void> {
+export async function runGenerate(options: GenerateOptions, processIo: Io): Promise<void> {
+  const { distributed = false } = options.request.providerOptions?.mlx ?? {};
+  const io = distributed ? ioOfPeer(processIo) : processIo;
   const request = await readRequest(options, io);
   const progress = new Progress(options, io.stderr);
   await using client = await openClient(options, io, progress.config);
@@ -98,6 +100,23 @@ export async function runGenerate(options: GenerateOptions, io: Io): Promise<voi
   } finally {
     await progress.stopWaiting();
   }
+}
+
+/**
+ * The first of the processes that share a model speaks for all. None reads what mlx.launch pipes
+ * into them, for that never ends.
+ */
+function ioOfPeer(io: Io): Io {
+  const { stdin, stdout, stderr } = io;
+  const isFirst = Number(process.env.MLX_RANK ?? 0) === 0;
+  const heard = (output: Output): Output =>
+    isFirst ? output : { ...output, write: () => Promise.resolve() };
+  return {
+    ...io,
+    stdin: { ...stdin, piped: false },
+    stdout: heard(stdout),
+    stderr: heard(stderr),
+  };
 }
 
 async function readRequest(options: GenerateOptions, io: Io): Promise<LLMRequest> {

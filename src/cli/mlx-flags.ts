@@ -6,6 +6,7 @@ const MLX_FLAGS = [
   "raw",
   "adapter",
   "quantize",
+  "distributed",
   "xtcProbability",
   "xtcThreshold",
   "kvBits",
@@ -41,6 +42,7 @@ export function addMlxFlags(command: Command): Command {
   command
     .option("--adapter <folder>", "LoRA or DoRA adapter to use (mlx)")
     .addOption(quantizeFlag("quantize the weights while they are loaded (mlx)"))
+    .option("--distributed", "share the model with the processes that mlx.launch started (mlx)")
     .addOption(
       new Option("--raw", "do not apply the model's chat template (mlx)").conflicts("system"),
     );

@@ -4,7 +4,12 @@ import { Detokenizer } from "./detokenizer.js";
 import { EventQueue } from "./event-queue.js";
 import { tokenLogprob } from "./logprobs.js";
 import type { LoadedModel } from "./model.js";
-import type { NativeSampling, NativeStats, NativeTokenBatch } from "./native-types.js";
+import type {
+  NativeSampling,
+  NativeSession,
+  NativeStats,
+  NativeTokenBatch,
+} from "./native-types.js";
 import { StopMatcher } from "../stop.js";
 
 /** What to generate from a loaded model. */
@@ -39,10 +44,12 @@ export interface GenerationOutcome {
  */
 export async function* generateText(
   model: LoadedModel,
-  { tokens, sampling, stops, signal }: GenerationJob,
+  job: GenerationJob,
 ): AsyncGenerator<TextEvent, GenerationOutcome> {
+  const { tokens, sampling, stops, signal } = job;
   signal.throwIfAborted();
   const session = model.native.session();
+  const turn = model.shared ? await awaitTurn(job, session) : undefined;
   const queue = new EventQueue<NativeTokenBatch>();
   // At once, and not when the reader comes back: the reader may be busy elsewhere.
   const abort = () => {
@@ -51,8 +58,9 @@ export async function* generateText(
   };
   signal.addEventListener("abort", abort);
   let firstTokenAt: number | undefined;
+  const settings = turn ? { ...sampling, digest: turn.digest } : sampling;
   let waitingTokens = 0;
-  const running = session.generate(tokens, sampling, (batch) => {
+  const running = session.generate(tokens, settings, (batch) => {
     firstTokenAt ??= performance.now();
     queue.push(batch);
     waitingTokens += batch.tokens.length;
@@ -64,7 +72,10 @@ export async function* generateText(
       (error: unknown) => queue.fail(error),
     )
     // Nobody may come back to read: the session must not wait for that.
-    .finally(() => session.close());
+    .finally(() => {
+      session.close();
+      turn?.end();
+    });
   try {
     const reply = new ReplyText(model, stops, sampling.logprobs === true);
     for (let batches = await queue.take(); batches; batches = await queue.take()) {
@@ -83,6 +94,24 @@ export async function* generateText(
   } finally {
     signal.removeEventListener("abort", abort);
     session.close();
+  }
+}
+
+/** A generation that processes do together comes in its turn, and they compare what they were asked. */
+async function awaitTurn(
+  { tokens, sampling, stops, signal }: GenerationJob,
+  session: NativeSession,
+): Promise<{ end: () => void; digest: number }> {
+  // Who shares no models need not load it.
+  const { digestOf, takeTurn } = await import("./distributed.js");
+  // Each process has memory of its own, and the first one's chunks count.
+  const own = { prefillStepSize: undefined, cacheBytes: undefined, memoryLimit: undefined };
+  const digest = digestOf([...tokens], { ...sampling, ...own }, stops);
+  try {
+    return { end: await takeTurn(signal), digest };
+  } catch (error) {
+    session.close();
+    throw error;
   }
 }
 

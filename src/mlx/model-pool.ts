@@ -130,6 +130,6 @@ function closedError(): AbortError {
   return new AbortError("The model has been closed.", { code: "closed" });
 }
 
-function keyOf({ folder, quantize }: WantedModel): string {
-  return `${quantize ?? ""}:${folder}`;
+function keyOf({ folder, quantize, distributed = false }: WantedModel): string {
+  return `${quantize ?? ""}:${distributed}:${folder}`;
 }

@@ -1,8 +1,9 @@
 import { abortedBy } from "../abort.js";
-import { ModelLoadError } from "../errors.js";
+import { ModelLoadError, ValidationError } from "../errors.js";
 import type { Quantize } from "../quantize.js";
 import { AdaptedModels } from "./adapted-models.js";
 import { type ChatTemplate, loadChatTemplate } from "./chat-template.js";
+import { digestOf, readGroup, takeTurn } from "./distributed.js";
 import { type ModelFiles, readModelFiles } from "./model-files.js";
 import { memoryLimit, reserveMemory } from "./model-memory.js";
 import type { ModelLease } from "./model-pool.js";
@@ -12,6 +13,7 @@ import type {
   NativeAddon,
   NativeConversion,
   NativeFootprint,
+  NativeGroup,
   NativeModel,
 } from "./native-types.js";
 import { isQuantized, toNativeQuantize } from "./quantization.js";
@@ -26,6 +28,8 @@ export interface LoadedModel extends ModelParts {
   footprint: NativeFootprint;
   /** Bytes that models and what they keep of texts may take. */
   memoryLimit: number;
+  /** Whether other processes have parts of it. */
+  shared: boolean;
   /** The same with the adapter of a folder. */
   withAdapter(folder: string, signal: AbortSignal): Promise<ModelLease>;
   /** Frees it. */
@@ -36,6 +40,8 @@ export interface LoadedModel extends ModelParts {
 export interface LoadOptions {
   /** How its dense weights are quantized. */
   quantize?: Quantize;
+  /** Whether it is shared with the other processes that the environment names. */
+  distributed?: boolean;
 }
 
 interface ModelParts {
@@ -52,24 +58,29 @@ export async function loadModel(
   folder: string,
   addon: NativeAddon,
   signal: AbortSignal,
-  { quantize }: LoadOptions = {},
+  { quantize, distributed }: LoadOptions = {},
 ): Promise<LoadedModel> {
   let unreserve = () => {};
   try {
     const files = await readModelFiles(folder);
     checkModelType(files, addon.modelTypes());
     const conversion = conversionOf(files, quantize);
+    const group = distributed ? await readGroup(process.env) : undefined;
     const footprint = await addon.measure(
       files.config,
       files.gguf ?? files.weightFiles,
       conversion,
+      group,
     );
     signal.throwIfAborted();
     const { weightBytes, growth } = footprint;
     const need = { folder, weightBytes, cacheBytes: cacheBytes(footprint, growth) };
     const limit = memoryLimit(addon);
     unreserve = reserveMemory(need, limit);
-    const parts = await loadParts(files, addon, signal, conversion);
+    const parts = await loadParts(files, addon, signal, {
+      conversion,
+      group: group && { ...group, digest: digestOf(files.config, conversion, weightBytes) },
+    });
     const adapted = new AdaptedModels(parts.native);
     const close = () => {
       adapted.close();
@@ -82,7 +93,9 @@ export async function loadModel(
       stopTokens: stopTokensOf(files, parts),
       footprint,
       memoryLimit: limit,
+      shared: group !== undefined,
       withAdapter: async (adapter, until) => {
+        if (group) throw unsharedAdapter();
         const { native, release } = await adapted.with(adapter, until);
         return { model: { ...model, native }, release };
       },
@@ -99,9 +112,10 @@ async function loadParts(
   { config, weightFiles, gguf, folder }: ModelFiles,
   addon: NativeAddon,
   signal: AbortSignal,
-  conversion: NativeConversion | undefined,
+  { conversion, group }: { conversion?: NativeConversion; group?: NativeGroup },
 ): Promise<ModelParts> {
-  const loading = addon.load(config, gguf ?? weightFiles, conversion);
+  const endTurn = group && (await takeTurn(signal));
+  const loading = addon.load(config, gguf ?? weightFiles, conversion, group);
   const cancel = () => loading.cancel();
   signal.addEventListener("abort", cancel);
   try {
@@ -121,6 +135,7 @@ async function loadParts(
     throw error;
   } finally {
     signal.removeEventListener("abort", cancel);
+    endTurn?.();
   }
 }
 
@@ -150,6 +165,12 @@ export function checkNotQuantized({ config, folder }: ModelFiles): void {
     url: folder,
     hint: "Load it as it is, or choose the checkpoint that it was made from.",
   });
+}
+
+function unsharedAdapter(): ValidationError {
+  const message = "An adapter cannot be used with a model that several processes share.";
+  const hint = "Merge it into the weights first, or leave out distributed.";
+  return new ValidationError(message, { code: "unsupported", hint });
 }
 
 function stopTokensOf(

@@ -8,9 +8,24 @@ const LOAD_CODES: Partial<Record<NativeErrorCode, string>> = {
   unused_tensor: "bad_weights",
   tensor_shape: "bad_weights",
   out_of_memory: "insufficient_memory",
+  cannot_shard: "cannot_shard",
+  peer_lost: "peer_lost",
+  peer_mismatch: "peer_mismatch",
+};
+
+const PEER_HINTS = {
+  peer_lost: "Start all processes that share the model again.",
+  peer_mismatch: "All processes that share a model must make the same calls in the same order.",
+};
+
+const GENERATION_HINTS: Partial<Record<NativeErrorCode, string>> = {
+  ...PEER_HINTS,
+  out_of_memory: "Give a shorter prompt or fewer maxTokens, or use a smaller model.",
 };
 
 const LOAD_HINTS: Record<string, string> = {
+  ...PEER_HINTS,
+  cannot_shard: "Start another number of processes, or choose another model.",
   unsupported_model_type: '"llm-client models" tells which of your models can be used.',
   bad_config: "Download the model again, or choose another one.",
   bad_weights: "The download may be incomplete: download the model again, or choose another one.",
@@ -53,8 +68,8 @@ export function generationError(error: unknown): LLMError {
       cause: error,
     });
   }
-  const code = nativeCode(error) === "out_of_memory" ? "out_of_memory" : undefined;
-  const hint = code && "Give a shorter prompt or fewer maxTokens, or use a smaller model.";
+  const hint = GENERATION_HINTS[nativeCode(error) ?? "mlx_error"];
+  const code = hint && nativeCode(error);
   const message = `Generating failed: ${messageOf(error)}`;
   return new GenerationError(message, { code, hint, cause: error });
 }

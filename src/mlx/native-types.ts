@@ -14,15 +14,27 @@ export interface NativeAddon {
   modelTypes(): string[];
   /**
    * Builds a model from a parsed config.json and its weights: safetensors files, or a GGUF file.
-   * The headers of the files must have been validated before: MLX trusts them.
+   * The headers of the files must have been validated before: MLX trusts them. A model that
+   * processes share is the part of this one; all of them must load and use it in the same order.
    */
-  load(config: object, weights: NativeWeights, conversion?: NativeConversion): NativeLoading;
+  load(
+    config: object,
+    weights: NativeWeights,
+    conversion?: NativeConversion,
+    group?: NativeGroup,
+  ): NativeLoading;
   /** Tells what `load` and the tokens that a session reads then would take in memory; no weight is read. */
   measure(
     config: object,
     weights: NativeWeights,
     conversion?: NativeConversion,
+    group?: NativeGroup,
   ): Promise<NativeFootprint>;
+  /**
+   * Ends the connections to the processes of a group: whatever waits for them, here or there, fails
+   * with the code "peer_lost".
+   */
+  leaveGroup(): void;
   /** Writes the tensors of a checkpoint, converted, into safetensors files of a folder. */
   convert(
     config: object,
@@ -30,6 +42,20 @@ export interface NativeAddon {
     conversion: NativeConversion,
     folder: string,
   ): NativeConverting;
+}
+
+/** The processes that share a model, each of which runs the same program. */
+export interface NativeGroup {
+  backend: "ring" | "jaccl";
+  /** Which of them this is. */
+  rank: number;
+  size: number;
+  /** On which a ring's process hears the one before it. */
+  ports: number[];
+  /** On which the one after it hears. */
+  nextPorts: number[];
+  /** Below 2^31, the same if they load the same model with the same options. */
+  digest?: number;
 }
 
 /** What a model takes in memory, before anything of it is there. */
@@ -198,6 +224,8 @@ export interface NativeSampling {
   cacheBytes?: number;
   /** Bytes in use above which the reply waits until others have ended. */
   memoryLimit?: number;
+  /** For a model that processes share: below 2^31, the same if they were given the same. */
+  digest?: number;
 }
 
 /** Tokens in the order generated; `top…` hold `tokens.length × topLogprobs` values, most probable first. */
@@ -235,4 +263,7 @@ export type NativeErrorCode =
   | "cancelled"
   | "unsupported_kv_quantization"
   | "unsupported_max_kv_size"
+  | "cannot_shard"
+  | "peer_lost"
+  | "peer_mismatch"
   | "mlx_error";

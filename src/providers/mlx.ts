@@ -167,8 +167,8 @@ export class MlxProvider implements Provider {
     { signal, startedAt }: CallContext,
   ): AsyncGenerator<readonly ProviderEvent[]> {
     const name = request.model ?? this.defaultModel;
-    const { quantize, adapter } = request.providerOptions?.mlx ?? {};
-    const lease = await this.#acquire(name, signal, { quantize });
+    const { quantize, adapter, distributed } = request.providerOptions?.mlx ?? {};
+    const lease = await this.#acquire(name, signal, { quantize, distributed });
     let adapted: ModelLease | undefined;
     try {
       adapted = adapter ? await this.#adapt(lease, adapter, signal) : undefined;

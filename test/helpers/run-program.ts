@@ -12,14 +12,25 @@ export interface ProgramResult {
 
 /** Runs a file of test/fixtures/programs with the addon's file as its first argument. */
 export function runProgram(name: string, ...programArguments: string[]): Promise<ProgramResult> {
+  return startProgram(name, ...programArguments).result;
+}
+
+/** The same, with the process at hand. */
+export function startProgram(
+  name: string,
+  ...programArguments: string[]
+): { child: ChildProcess; result: Promise<ProgramResult> } {
   const file = fileURLToPath(new URL(`../fixtures/programs/${name}`, import.meta.url));
-  return new Promise((resolve) => {
-    const child: ChildProcess = execFile(
-      process.execPath,
-      ["--expose-gc", file, addonFile(), ...programArguments],
-      (_, stdout, stderr) => {
-        resolve({ code: child.exitCode, signal: child.signalCode, stdout, stderr });
-      },
-    );
+  let resolve: (result: ProgramResult) => void;
+  const result = new Promise<ProgramResult>((settle) => {
+    resolve = settle;
   });
+  const child: ChildProcess = execFile(
+    process.execPath,
+    ["--expose-gc", file, addonFile(), ...programArguments],
+    (_, stdout, stderr) => {
+      resolve({ code: child.exitCode, signal: child.signalCode, stdout, stderr });
+    },
+  );
+  return { child, result };
 }

@@ -15,6 +15,10 @@ test("any other failure of the engine is a failed generation, with the error und
   expect(error).toBeInstanceOf(GenerationError);
   expect(error).toMatchObject({ code: "generation_failed", cause });
   expect(generationError(native("out_of_memory"))).toMatchObject({ code: "out_of_memory" });
+  expect(generationError(native("peer_lost"))).toMatchObject({
+    code: "peer_lost",
+    hint: "Start all processes that share the model again.",
+  });
 });
 
 test("errors of this package stay as they are", () => {
@@ -28,6 +32,8 @@ test.each([
   ["bad_config", "bad_config", "Download the model again"],
   ["tensor_shape", "bad_weights", "download the model again"],
   ["out_of_memory", "insufficient_memory", "Use a smaller"],
+  ["cannot_shard", "cannot_shard", "another number of processes"],
+  ["peer_lost", "peer_lost", "Start all processes"],
   ["mlx_error", "model_load_failed", undefined],
 ])("%s while loading is a ModelLoadError with the code %s", (code, expected, hint) => {
   expect(loadError(native(code), "/models/tiny")).toMatchObject({

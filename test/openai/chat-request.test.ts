@@ -284,7 +284,7 @@ describe("mlx_lm.server", () => {
     expect(JSON.stringify(body.xtc_probability)).toContain(".");
   });
 
-  test.each([{ raw: true }, { prefillStepSize: 512 }])("refuses %j", (mlx) => {
+  test.each([{ raw: true }, { distributed: true }, { prefillStepSize: 512 }])("refuses %j", (mlx) => {
     const send = () => sent(MLX_LM_SERVER, { providerOptions: { mlx } });
     expect(send).toThrow(ValidationError);
     expect(send).toThrow(`providerOptions.mlx.${Object.keys(mlx)[0]}`);
