@@ -141,6 +141,7 @@ class ModelWrap : public Napi::ObjectWrap<ModelWrap> {
         env, "Model",
         {InstanceMethod<&ModelWrap::session>("session"),
          InstanceMethod<&ModelWrap::with_adapter>("withAdapter"),
+         InstanceMethod<&ModelWrap::limit_prompt_cache>("limitPromptCache"),
          InstanceMethod<&ModelWrap::close>("close")});
   }
 
@@ -153,7 +154,9 @@ class ModelWrap : public Napi::ObjectWrap<ModelWrap> {
     };
     Value().DefineProperties(
         {number("vocabSize", model_->vocab_size),
-         number("bytes", static_cast<double>(model_->bytes))});
+         number("bytes", static_cast<double>(model_->bytes)),
+         Napi::PropertyDescriptor::Value(
+             "canTrim", Napi::Boolean::New(info.Env(), model_->can_trim), napi_enumerable)});
   }
 
  private:
@@ -170,6 +173,19 @@ class ModelWrap : public Napi::ObjectWrap<ModelWrap> {
       if (model_.is_closed()) throw EngineError("closed", "the model is closed");
       if (!info[0].IsObject()) refuse_argument("adapter must be an object");
       return start_cancellable<AdaptTask>(info.Env(), "model", model_.state(), to_config(info[0]));
+    });
+  }
+
+  /// Returns a promise of the bytes that the prompt cache holds then.
+  Napi::Value limit_prompt_cache(const Napi::CallbackInfo& info) {
+    return guarded_promise(info.Env(), [&] {
+      if (model_.is_closed()) throw EngineError("closed", "the model is closed");
+      const PrefixCache::Limits limits = to_prefix_cache_limits(info[0]);
+      auto store = to_prefix_store_options(info[0]);
+      Addon& addon = addon_of(info.Env());
+      return addon.start(Napi::Function(), [&](CallId id) {
+        return std::make_shared<LimitTask>(addon, id, model_.state(), limits, std::move(store));
+      });
     });
   }
 

@@ -132,6 +132,7 @@ const mlxOptions = z.strictObject(
     kvGroupSize: z.optional(z.literal(KV_GROUP_SIZES, `one of ${KV_GROUP_SIZES.join(", ")}`)),
     quantizedKvStart: z.optional(allow.whole(0, MAX_COUNT)),
     maxKvSize: z.optional(allow.whole(MIN_KV_SIZE, MAX_COUNT)),
+    promptCache: z.optional(allow.flag()),
   },
   "an object",
 );

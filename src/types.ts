@@ -109,6 +109,8 @@ export interface MlxOptions {
   quantizedKvStart?: number;
   /** Tokens that layers keep which would keep all: the first four and the last; at least 8. */
   maxKvSize?: number;
+  /** False: read the prompt from its start, and remember nothing of it and its reply. */
+  promptCache?: boolean;
 }
 
 /** Options of Ollama only. */
@@ -511,6 +513,13 @@ export interface LegConfig {
   retryExponentialBase?: number;
   /** Most requests at a time; others wait for their turn. No limit unless told. */
   maxConcurrent?: number;
+  /**
+   * For MLX: bytes that a model may hold of the prompts and replies it has read, so that those which
+   * begin alike are not read again. An eighth of the memory for models unless told; 0 holds none.
+   */
+  promptCacheBytes?: number;
+  /** For MLX: a folder that keeps them for later processes, too, in up to 10 GB. */
+  promptCacheFolder?: string;
 }
 
 /** How a client is set up. Durations are seconds. */

@@ -21,9 +21,12 @@ struct ModelState : Resource {
   std::shared_ptr<const Checkpoint> checkpoint;  // to make models with adapters of
   int vocab_size = 0;
   size_t bytes = 0;
+  bool can_trim = false;
 
   void release() override {
     model.reset();
+    // Sessions that nobody closed keep the scheduler.
+    if (scheduler) scheduler->prefixes().close();
     scheduler.reset();
     checkpoint.reset();
     mx::clear_cache();

@@ -82,6 +82,8 @@ bool ReadTask::advance() {
   complete();
   state_->vocab_size = state_->model->vocab_size();
   state_->scheduler = std::make_shared<Scheduler>(state_->model);
+  state_->scheduler->prefixes().set_limits(prefix_limits());
+  state_->can_trim = state_->model->make_cache().can_trim();
   addon_.thread()->track(state_);
   succeed([state = std::move(state_), &addon = addon_](Napi::Env env) {
     return addon.model_class.New({to_external(env, state)});
@@ -164,6 +166,10 @@ void AdaptTask::make() {
   Weights weights(*base_->checkpoint, std::move(adapter));
   state_->model = make_model(base_->checkpoint->config, weights);
   weights.finish();
+}
+
+PrefixCache::Limits AdaptTask::prefix_limits() const {
+  return base_->scheduler ? base_->scheduler->prefixes().limits() : PrefixCache::Limits();
 }
 
 bool ConvertTask::advance() {

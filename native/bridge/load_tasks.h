@@ -49,6 +49,7 @@ class ReadTask : public CallTask {
   virtual void make() = 0;
   /// What is done once everything is read.
   virtual void complete() {}
+  virtual PrefixCache::Limits prefix_limits() const { return {}; }
 
   std::shared_ptr<ModelState> state_ = std::make_shared<ModelState>();
   std::vector<mx::array> unread_;
@@ -114,6 +115,8 @@ class AdaptTask : public ReadTask {
 
  protected:
   void make() override;
+  /// Those of its base.
+  PrefixCache::Limits prefix_limits() const override;
 
  private:
   const std::shared_ptr<ModelState> base_;

@@ -119,6 +119,8 @@ class GenerateTask : public CallTask {
 
  protected:
   bool advance() override {
+    // What the prefix cache knows are texts from their beginnings.
+    if (session_->cache) options_.use_prefix_cache = false;
     open_cache(*session_);
     auto outbox = std::make_shared<TokenOutbox>(addon_, id_, control_, options_.sampling);
     const auto self = shared_from_this();
@@ -178,4 +180,30 @@ class LogitsTask : public CallTask {
   const std::shared_ptr<SessionState> session_;
   const std::shared_ptr<ReplyControl> control_;
   std::vector<uint32_t> tokens_;
+};
+
+/// Bounds what a model remembers of prompts. Resolves to the bytes that it then holds.
+class LimitTask : public CallTask {
+ public:
+  LimitTask(
+      Addon& addon, CallId id, std::shared_ptr<ModelState> model, PrefixCache::Limits limits,
+      std::optional<PrefixStore::Options> store)
+      : CallTask(addon, id), model_(std::move(model)), limits_(limits), store_(std::move(store)) {}
+
+ protected:
+  bool advance() override {
+    if (!model_->scheduler) throw EngineError("closed", "the model is closed");
+    PrefixCache& prefixes = model_->scheduler->prefixes();
+    if (store_) prefixes.open_store(*store_);
+    prefixes.set_limits(limits_);
+    succeed([bytes = static_cast<double>(prefixes.bytes())](Napi::Env env) {
+      return Napi::Number::New(env, bytes);
+    });
+    return false;
+  }
+
+ private:
+  const std::shared_ptr<ModelState> model_;
+  const PrefixCache::Limits limits_;
+  const std::optional<PrefixStore::Options> store_;
 };

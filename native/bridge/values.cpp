@@ -53,16 +53,21 @@ uint32_t check_token(double token, const char* name, int vocab_size) {
   return static_cast<uint32_t>(token);
 }
 
-/// Reads the fields of a `NativeSampling`.
+/// Reads the fields of an object.
 class Options {
  public:
-  explicit Options(const Napi::Value& value) {
-    if (!value.IsObject()) refuse_argument("sampling must be an object");
+  explicit Options(const Napi::Value& value, const char* name = "sampling") {
+    if (!value.IsObject()) refuse_argument(std::string(name) + " must be an object");
     object_ = value.As<Napi::Object>();
   }
 
   Napi::Value get(const char* name) const { return object_.Get(name); }
   bool has(const char* name) const { return !get(name).IsUndefined(); }
+
+  std::string text(const char* name) const {
+    if (!get(name).IsString()) refuse_argument(std::string(name) + " must be a text");
+    return get(name).As<Napi::String>();
+  }
 
   double number(const char* name, double low, double high) const {
     const double value = to_number(get(name), name);
@@ -117,6 +122,20 @@ std::vector<std::pair<uint32_t, float>> to_logit_bias(const Napi::Value& value, 
     result.emplace_back(check_token(token, "logitBias", vocab_size), static_cast<float>(bias));
   }
   return result;
+}
+
+std::vector<int> to_boundaries(const Napi::Value& value) {
+  if (!value.IsArray()) refuse_argument("boundaries must be a list of numbers of tokens");
+  const auto entries = value.As<Napi::Array>();
+  std::vector<int> boundaries;
+  for (uint32_t i = 0; i < entries.Length(); i++) {
+    const double place = to_number(entries.Get(i), "boundaries");
+    if (!(place >= 1 && place <= std::numeric_limits<int>::max())) {
+      refuse_argument("boundaries must be positive numbers");
+    }
+    boundaries.push_back(static_cast<int>(place));
+  }
+  return boundaries;
 }
 
 SamplingOptions to_sampling(const Options& options, int vocab_size) {
@@ -192,6 +211,26 @@ std::vector<uint32_t> to_tokens(const Napi::Value& value, const char* name, int 
   return tokens;
 }
 
+PrefixCache::Limits to_prefix_cache_limits(const Napi::Value& value) {
+  const Options options(value, "limits");
+  constexpr double most = 9007199254740991;  // Number.MAX_SAFE_INTEGER
+  PrefixCache::Limits limits{.bytes = static_cast<size_t>(options.whole("bytes", 0, most))};
+  if (options.has("activeMemory")) {
+    limits.active_memory = static_cast<size_t>(options.whole("activeMemory", 0, most));
+  }
+  return limits;
+}
+
+std::optional<PrefixStore::Options> to_prefix_store_options(const Napi::Value& value) {
+  const Options options(value, "limits");
+  if (!options.has("folder")) return std::nullopt;
+  constexpr double most = 9007199254740991;  // Number.MAX_SAFE_INTEGER
+  return PrefixStore::Options{
+      .folder = options.text("folder"),
+      .bytes = static_cast<size_t>(options.whole("folderBytes", 0, most)),
+      .fingerprint = options.text("fingerprint")};
+}
+
 GenerationOptions to_generation_options(const Napi::Value& value, int vocab_size) {
   const Options options(value);
   GenerationOptions result;
@@ -208,6 +247,10 @@ GenerationOptions to_generation_options(const Napi::Value& value, int vocab_size
   result.max_kv_size = options.integer("maxKvSize", 0, 1);
   result.cache_bytes = options.bytes("cacheBytes");
   result.memory_limit = options.bytes("memoryLimit");
+  if (options.has("promptCache")) {
+    result.use_prefix_cache = options.get("promptCache").ToBoolean();
+  }
+  if (options.has("boundaries")) result.boundaries = to_boundaries(options.get("boundaries"));
   result.sampling = to_sampling(options, vocab_size);
   result.digest = static_cast<uint32_t>(options.integer("digest", 0, 0));
   return result;
@@ -217,6 +260,7 @@ Napi::Object to_js(Napi::Env env, const GenerationStats& stats) {
   Napi::Object object = Napi::Object::New(env);
   object.Set("finishReason", stats.finish_reason);
   object.Set("promptTokens", stats.prompt_tokens);
+  object.Set("cachedTokens", stats.cached_tokens);
   object.Set("completionTokens", stats.completion_tokens);
   object.Set("promptMs", stats.prompt_ms);
   object.Set("decodeMs", stats.decode_ms);

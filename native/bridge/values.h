@@ -2,6 +2,7 @@
 
 #include <napi.h>
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,10 @@
 Config to_config(const Napi::Value& value);
 /// A Uint32Array or a list of numbers; each must be a token of the vocabulary.
 std::vector<uint32_t> to_tokens(const Napi::Value& value, const char* name, int vocab_size);
+/// From `NativePromptCacheLimits`.
+PrefixCache::Limits to_prefix_cache_limits(const Napi::Value& value);
+/// Nothing unless they name a folder.
+std::optional<PrefixStore::Options> to_prefix_store_options(const Napi::Value& value);
 /// From a `NativeSampling`.
 GenerationOptions to_generation_options(const Napi::Value& value, int vocab_size);
 

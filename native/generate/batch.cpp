@@ -76,6 +76,7 @@ Batch::Replies Batch::step_or_throw() {
     const auto& [reply, unread] = rows[i];
     const bool is_last = unread && reply->is_at_last();
     const bool leaves = reply->is_paused() || reply->wanted_quantization() != quantization_;
+    if (reply->is_cancelled() || is_last) remember(i);
     if (reply->is_cancelled()) {
       reply->end("cancelled");
       to_read[i].unread.reset();
@@ -93,6 +94,14 @@ Batch::Replies Batch::step_or_throw() {
   deliver(to_read, tokens);
   if (steps_++ % steps_between_cache_clears == 0) mx::clear_cache();
   return leaving;
+}
+
+/// Remembers the text of a row, which is all that its cache holds.
+void Batch::remember(size_t place) {
+  const Reply& reply = *rows_[place].reply;
+  if (!reply.uses_prefixes()) return;
+  const PrefixCache::Source source{cache_, static_cast<int>(place), quantization_};
+  prefixes_.insert(reply.cached_text(), source, PrefixCache::Beyond::keep);
 }
 
 void Batch::keep_rows(const std::vector<int>& places) {
@@ -164,7 +173,11 @@ void Batch::deliver(const std::vector<Row>& rows, const array& tokens) {
   }
   std::vector<int> going_on;
   for (size_t i = 0; i < rows_.size(); i++) {
-    if (!rows_[i].reply->has_ended()) going_on.push_back(static_cast<int>(i));
+    if (rows_[i].reply->has_ended()) {
+      remember(i);
+    } else {
+      going_on.push_back(static_cast<int>(i));
+    }
   }
   keep_rows(going_on);
 }

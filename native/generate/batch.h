@@ -13,11 +13,12 @@ class Batch {
  public:
   using Replies = std::vector<std::shared_ptr<Reply>>;
 
-  /// For replies such as this one.
-  Batch(std::shared_ptr<const Model> model, const Reply& reply)
+  /// For replies such as this one; what they leave behind is remembered in `prefixes`.
+  Batch(std::shared_ptr<const Model> model, const Reply& reply, PrefixCache& prefixes)
       : model_(std::move(model)),
         quantization_(reply.wanted_quantization()),
-        is_solo_(reply.is_solo()) {}
+        is_solo_(reply.is_solo()),
+        prefixes_(prefixes) {}
 
   /// Whether a reply may join: its cache is packed as those of the others.
   bool suits(const Reply& reply) const {
@@ -39,6 +40,7 @@ class Batch {
   };
 
   Replies step_or_throw();
+  void remember(size_t place);
   void keep_rows(const std::vector<int>& places);
   void forward();
   std::vector<Sample> choose(const mx::array& logits);
@@ -47,6 +49,7 @@ class Batch {
   const std::shared_ptr<const Model> model_;
   const std::optional<KVQuantization> quantization_;
   const bool is_solo_;
+  PrefixCache& prefixes_;
   std::vector<Row> rows_;
   Cache cache_;
   mx::array tokens_;  // (B) uint32, what each row appends next

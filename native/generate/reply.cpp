@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <functional>
-#include <span>
 
 #include "mlx/memory.h"
 
@@ -32,31 +31,59 @@ TokenEvent to_event(uint32_t token, const Sample& sample) {
 Reply::Reply(
     const Model& model, Cache cache, std::vector<uint32_t> prompt, GenerationOptions options,
     std::shared_ptr<const ReplyControl> control, ReplyListener listener)
-    : prompt_(std::move(prompt)),
+    : tokens_(std::move(prompt)),
+      prompt_length_(tokens_.size()),
       options_(std::move(options)),
       control_(std::move(control)),
       listener_(std::move(listener)),
-      sampler_(options_.sampling, model.vocab_size(), prompt_) {
-  timeline_ = {std::move(cache), mx::from_data(std::span(prompt_).last(1)), {}};
+      sampler_(options_.sampling, model.vocab_size(), tokens_) {
+  timeline_ = {std::move(cache), mx::from_data(std::span(tokens_).last(1)), {}};
   if (options_.max_kv_size > 0) timeline_.cache.limit(options_.max_kv_size);
-  stats_.prompt_tokens = static_cast<int>(prompt_.size());
+  stats_.prompt_tokens = static_cast<int>(prompt_length_);
 }
 
-int Reply::chunk_length() const {
+void Reply::recall(PrefixCache& prefixes) {
+  if (!uses_prefixes() || cached_ > 0) return;
+  // The last token is left for the batch.
+  const auto text = std::span(tokens_).first(prompt_length_ - 1);
+  const auto& packing = options_.kv_quantization;
+  const auto packed_from = static_cast<size_t>(std::max(1, options_.quantized_kv_start));
+  const auto dense = packing ? text.first(std::min(text.size(), packed_from - 1)) : text;
+  const int room = static_cast<int>(prompt_length_);
+  std::optional<PrefixCache::Prefix> found;
+  if (packing) found = prefixes.find(text, packed_from, packing, room);
+  if (!found) found = prefixes.find(dense, 1, std::nullopt, room);
+  if (!found) return;
+  timeline_.cache = std::move(found->cache);
+  cached_ = found->tokens;
+  stats_.cached_tokens = static_cast<int>(cached_);
+}
+
+int Reply::chunk_length(int most_tokens) const {
   // The last token is left for the batch: only it needs logits.
-  const size_t remaining = prompt_.size() - 1 - cached_;
-  return static_cast<int>(std::min(remaining, static_cast<size_t>(options_.prefill_step_size)));
+  size_t end = std::min(prompt_length_ - 1, cached_ + static_cast<size_t>(most_tokens));
+  for (const int boundary : options_.boundaries) {
+    const auto place = static_cast<size_t>(boundary);
+    if (place > cached_) end = std::min(end, place);
+  }
+  return static_cast<int>(end - cached_);
 }
 
-void Reply::prefill_chunk(const Model& model) {
-  const int length = chunk_length();
-  const auto chunk = std::span(prompt_).subspan(cached_, static_cast<size_t>(length));
+void Reply::prefill_chunk(const Model& model, int most_tokens) {
+  const int length = chunk_length(most_tokens);
+  const auto chunk = std::span(tokens_).subspan(cached_, static_cast<size_t>(length));
   model(mx::from_data(chunk, {1, length}), timeline_.cache);
   cached_ += chunk.size();
   pack_cache();
   mx::eval(timeline_.cache.arrays());
   // MLX keeps freed buffers for reuse. Prefill leaves large ones that decode never asks for.
   mx::clear_cache();
+}
+
+void Reply::remember(PrefixCache& prefixes) const {
+  if (!uses_prefixes()) return;
+  const auto beyond = is_prefilled() ? PrefixCache::Beyond::keep : PrefixCache::Beyond::drop;
+  prefixes.insert(cached_text(), {timeline_.cache, 0, wanted_quantization()}, beyond);
 }
 
 void Reply::start() { started_ = Clock::now(); }
@@ -83,6 +110,7 @@ bool Reply::deliver(uint32_t token, const Sample& sample) {
   }
   stats_.decode_ms = milliseconds(now - first_token_);
   stats_.completion_tokens += 1;
+  tokens_.push_back(token);
   if (std::ranges::find(options_.stop_tokens, token) != options_.stop_tokens.end()) return false;
   listener_.on_token(to_event(token, sample));
   return true;

@@ -5,10 +5,12 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <utility>
 #include <vector>
 
 #include "engine_error.h"
+#include "generate/prefix_cache.h"
 #include "generate/sampler.h"
 #include "models/model.h"
 
@@ -29,6 +31,8 @@ struct GenerationOptions {
   int max_kv_size = 0;                            // tokens that it keeps; 0 is all
   size_t cache_bytes = 0;                         // that it may take, as far as is known
   size_t memory_limit = 0;                        // bytes; above it newcomers wait, 0 for none
+  bool use_prefix_cache = true;
+  std::vector<int> boundaries;  // places of the prompt where a later one may part from it
   SamplingOptions sampling;
   uint32_t digest = 0;  // of prompt and options: the same in all processes that share the model
 };
@@ -36,6 +40,7 @@ struct GenerationOptions {
 struct GenerationStats {
   const char* finish_reason = "length";  // or "stop", "cancelled"
   int prompt_tokens = 0;
+  int cached_tokens = 0;      // of the prompt, that were not read again
   int completion_tokens = 0;  // the stop token included
   double prompt_ms = 0;       // start to first token
   double decode_ms = 0;       // first token to last
@@ -80,11 +85,19 @@ class Reply {
   /// Notes that its turn has come.
   void start();
   /// Whether the cache holds all of the prompt but its last token, whose logits are wanted.
-  bool is_prefilled() const { return cached_ + 1 >= prompt_.size(); }
-  /// Tokens of the next chunk of the prompt, which depends on no other reply.
-  int chunk_length() const;
+  bool is_prefilled() const { return cached_ + 1 >= prompt_length_; }
+  /// Whether its cache holds all that others of the same text would.
+  bool uses_prefixes() const { return options_.use_prefix_cache && options_.max_kv_size == 0; }
+  /// Begins behind what is known of the prompt, unless it has begun already.
+  void recall(PrefixCache& prefixes);
+  /// Tokens of the next chunk of the prompt, at most so many; it depends on no other reply.
+  int chunk_length(int most_tokens) const;
   /// Reads that chunk.
-  void prefill_chunk(const Model& model);
+  void prefill_chunk(const Model& model, int most_tokens);
+  /// Remembers what has been read of the prompt.
+  void remember(PrefixCache& prefixes) const;
+  /// The text that the cache holds.
+  PrefixCache::Tokens cached_text() const { return std::span(tokens_).first(cached_); }
 
   /// How the cache is to be packed at its present length.
   std::optional<KVQuantization> wanted_quantization() const;
@@ -114,7 +127,8 @@ class Reply {
   using Clock = std::chrono::steady_clock;
 
   Timeline timeline_;
-  const std::vector<uint32_t> prompt_;
+  std::vector<uint32_t> tokens_;  // of the prompt, and those that were chosen
+  const size_t prompt_length_;
   const GenerationOptions options_;
   const std::shared_ptr<const ReplyControl> control_;
   const ReplyListener listener_;

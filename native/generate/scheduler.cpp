@@ -14,11 +14,11 @@ constexpr size_t most_prefilling = 4;
 // So many later replies one of higher priority may overtake for each degree.
 constexpr int64_t turns_per_priority = 16;
 
-/// Whether there is memory for a reply beside what is there.
-bool has_room_for(const Reply& reply) {
+/// Whether there is memory for a reply beside what is there; what is only remembered gives way.
+bool has_room_for(const Reply& reply, PrefixCache& prefixes) {
   const auto& [cache_bytes, limit] =
       std::pair(reply.options().cache_bytes, reply.options().memory_limit);
-  return limit == 0 || mx::memory().active + cache_bytes <= limit;
+  return limit == 0 || prefixes.give_way(cache_bytes, limit);
 }
 
 bool ended_by_caller(const std::shared_ptr<Reply>& reply) {
@@ -42,7 +42,9 @@ bool Scheduler::step() {
     for (const auto& reply : everyone()) reply->fail(error);
     leave_all();
   }
-  return !waiting_.empty() || running() > 0;
+  if (!waiting_.empty() || running() > 0) return true;
+  // Only when nobody waits for a token.
+  return !cancelled_ && prefixes_.store_one();
 }
 
 void Scheduler::step_or_throw() {
@@ -82,7 +84,8 @@ void Scheduler::start_waiting(size_t ready) {
   while (!waiting_.empty() && prefilling_.size() < most_prefilling &&
          running() + ready < most_running) {
     // Whoever is alone must try; whoever is not had better wait until others have left.
-    if (running() + ready > 0 && !has_room_for(*waiting_.front().reply)) break;
+    const bool has_room = has_room_for(*waiting_.front().reply, prefixes_);
+    if (running() + ready > 0 && !has_room) break;
     prefilling_.push_back(std::move(waiting_.front().reply));
     waiting_.erase(waiting_.begin());
     prefilling_.back()->start();
@@ -96,12 +99,18 @@ void Scheduler::prefill() {
   int read = 0;
   for (start_waiting(0); !prefilling_.empty(); start_waiting(ready.size())) {
     const std::shared_ptr<Reply> reply = prefilling_.front();
-    const int length = reply->is_prefilled() ? 0 : reply->chunk_length();
-    if (read > 0 && read + length > reply->options().prefill_step_size) break;
+    reply->recall(prefixes_);
+    const int step_size = reply->options().prefill_step_size;
+    const int length = reply->is_prefilled() ? 0 : reply->chunk_length(step_size);
+    if (read > 0 && read + length > step_size) break;
     prefilling_.pop_front();
     read += length;
     try {
-      if (length > 0) reply->prefill_chunk(*model_);
+      if (length > 0) {
+        prefixes_.shrink();
+        reply->prefill_chunk(*model_, step_size);
+        reply->remember(prefixes_);
+      }
       if (reply->is_prefilled()) {
         ready.push_back(reply);
       } else {
@@ -154,5 +163,5 @@ Batch* Scheduler::batch_for(const Reply& reply) {
   for (const auto& batch : batches_) {
     if (batch->suits(reply)) return batch.get();
   }
-  return batches_.emplace_back(std::make_unique<Batch>(model_, reply)).get();
+  return batches_.emplace_back(std::make_unique<Batch>(model_, reply, prefixes_)).get();
 }

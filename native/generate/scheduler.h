@@ -13,7 +13,11 @@
 /// running reply ever waits for more than a chunk.
 class Scheduler {
  public:
-  explicit Scheduler(std::shared_ptr<const Model> model) : model_(std::move(model)) {}
+  explicit Scheduler(std::shared_ptr<const Model> model)
+      : model_(std::move(model)), prefixes_(model_) {}
+
+  /// What is remembered of texts that replies have read.
+  PrefixCache& prefixes() { return prefixes_; }
 
   /// Lets a reply wait for its turn. Those of higher priority come before others, but at most a
   /// fixed number of later ones for each degree, so that nobody waits for ever.
@@ -44,6 +48,7 @@ class Scheduler {
   void leave_all();
 
   const std::shared_ptr<const Model> model_;
+  PrefixCache prefixes_;
   std::atomic<bool> cancelled_ = false;
   int64_t arrivals_ = 0;
   std::vector<Waiting> waiting_;                   // in the order of their turns

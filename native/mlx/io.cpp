@@ -156,4 +156,25 @@ void save_safetensors(const std::string& file, const std::map<std::string, array
   check(return_code);
 }
 
+size_t size_of(Dtype dtype) { return mlx_dtype_size(dtype); }
+
+const char* safetensors_name(Dtype dtype) {
+  switch (dtype) {
+    case float32:
+      return "F32";
+    case float16:
+      return "F16";
+    case bfloat16:
+      return "BF16";
+    case uint32:
+      return "U32";
+    default:
+      throw EngineError("mlx_error", "an array of a cache is of an unexpected type");
+  }
+}
+
+std::span<const char> raw_bytes(const array& a) {
+  return {reinterpret_cast<const char*>(mlx_array_data_uint8(a.get())), a.nbytes()};
+}
+
 }  // namespace mx

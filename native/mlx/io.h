@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <span>
 #include <string>
 
 #include "mlx/array.h"
@@ -18,5 +19,12 @@ std::map<std::string, array> load_safetensors(
 
 /// Writes tensors into a safetensors file, in the form that mlx-lm gives its own.
 void save_safetensors(const std::string& file, const std::map<std::string, array>& tensors);
+
+/// Bytes of an element, and the name of the type in a safetensors file.
+size_t size_of(Dtype dtype);
+const char* safetensors_name(Dtype dtype);
+
+/// The bytes of an array that is computed, and whose rows follow each other.
+std::span<const char> raw_bytes(const array& a);
 
 }  // namespace mx

@@ -1,5 +1,6 @@
 #include "nn/cache.h"
 
+#include <algorithm>
 #include <typeinfo>
 
 #include "engine_error.h"
@@ -10,6 +11,12 @@ namespace {
 constexpr int attention_sinks = 4;
 
 }  // namespace
+
+bool Cache::can_trim() const {
+  return std::ranges::all_of(layers_, [](const auto& layer) {
+    return dynamic_cast<const KVCache*>(layer.get()) != nullptr;
+  });
+}
 
 void Cache::join(std::span<Cache* const> others) {
   for (size_t layer = 0; layer < layers_.size(); layer++) {

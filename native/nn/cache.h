@@ -22,6 +22,10 @@ class Cache {
   AttentionCache& attention(size_t layer) { return static_cast<AttentionCache&>(*layers_[layer]); }
   StateCache& state(size_t layer) { return static_cast<StateCache&>(*layers_[layer]); }
 
+  /// Whether every layer keeps all tokens, so that what it has of a text tells what it had at any
+  /// place of it.
+  bool can_trim() const;
+
   int rows() const { return rows_; }
   /// Puts the rows of others, caches of the same model, behind its own; they end up empty.
   void join(std::span<Cache* const> others);

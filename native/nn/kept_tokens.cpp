@@ -77,6 +77,10 @@ void KeptTokens::write(const array& tokens, int start, int room) {
   }
 }
 
+KeptTokens KeptTokens::with_parts(std::span<const array> parts) const {
+  return changed([&](const array&, size_t i) { return parts[i]; });
+}
+
 KeptTokens KeptTokens::slice(int start, int stop) const {
   return changed(
       [&](const array& part, size_t) { return mx::slice(part, time_axis, start, stop); });
@@ -90,8 +94,12 @@ KeptTokens KeptTokens::padded(int tokens) const {
   });
 }
 
-KeptTokens KeptTokens::without_tokens(int rows) const {
-  return changed([&](const array& part, size_t) { return empty_tokens(part, rows, 0); });
+KeptTokens KeptTokens::blank(int rows, int tokens) const {
+  return changed([&](const array& part, size_t) { return empty_tokens(part, rows, tokens); });
+}
+
+KeptTokens KeptTokens::row(int row) const {
+  return changed([&](const array& part, size_t) { return mx::slice(part, 0, row, row + 1); });
 }
 
 KeptTokens KeptTokens::take_rows(const array& indices) const {

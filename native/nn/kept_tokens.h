@@ -37,6 +37,8 @@ class KeptTokens {
   mx::array dense() const;
   /// The array of a dense one; packed numbers, scales, biases of a quantized one.
   std::span<const mx::array> parts() const { return {parts_.data(), count()}; }
+  /// Others of the same kind, of their parts.
+  KeptTokens with_parts(std::span<const mx::array> parts) const;
 
   /// Writes tokens (B, heads, L, D) from `start` on, with room for `room` tokens in all.
   void write(const mx::array& tokens, int start, int room);
@@ -46,8 +48,10 @@ class KeptTokens {
   KeptTokens first(int tokens) const { return tokens == room() ? *this : slice(0, tokens); }
   /// `tokens` empty ones before the others.
   KeptTokens padded(int tokens) const;
-  /// As many rows of the same kind that keep nothing.
-  KeptTokens without_tokens(int rows) const;
+  /// As many rows and tokens of the same kind, with nothing in them.
+  KeptTokens blank(int rows, int tokens) const;
+  /// One row of the batch; keeps all others alive.
+  KeptTokens row(int row) const;
   /// Rows of the batch by their index, (n) int32.
   KeptTokens take_rows(const mx::array& indices) const;
   /// Along the axis of rows (0) or of tokens (2); all are quantized alike.

@@ -7,6 +7,7 @@ using mx::array;
 namespace {
 
 constexpr int batch_axis = 0;
+constexpr int time_axis = 2;
 
 int rounded_up(int tokens) {
   constexpr int growth = AttentionCache::growth;
@@ -23,6 +24,42 @@ array not_before_the_row(const array& keys, const array& lags) {
 }
 
 }  // namespace
+
+TokenRun TokenRun::slice(int from, int to) const {
+  const auto part = [&](const KeptTokens& all) { return all.slice(from - start, to - start); };
+  return {from, part(keys), part(values)};
+}
+
+TokenRun TokenRun::copy(int from, int to) const {
+  const TokenRun part = slice(from, to);
+  // Unlike a slice, and `contiguous` at times, this never shares memory.
+  const array row = row_indices({0});
+  return {from, part.keys.take_rows(row), part.values.take_rows(row)};
+}
+
+TokenRun AttentionCache::copy_tokens(int row, int start, int stop) const {
+  const int first = tokens(row) - kept();  // before the text if other rows are longer
+  const TokenRun kept{first, in_order(keys_.row(row)), in_order(values_.row(row))};
+  return kept.copy(start, stop);
+}
+
+void AttentionCache::restore(std::span<const TokenRun> pieces, int room) {
+  std::vector<KeptTokens> keys;
+  std::vector<KeptTokens> values;
+  for (const TokenRun& piece : pieces) {
+    keys.push_back(piece.keys);
+    values.push_back(piece.values);
+  }
+  offset_ = pieces.back().stop();
+  const int kept = offset_ - pieces.front().start;
+  if (const int more = rounded_up(room) - kept; window() == 0 && more > 0) {
+    keys.push_back(keys[0].blank(1, more));
+    values.push_back(values[0].blank(1, more));
+  }
+  keys_ = KeptTokens::concatenate(keys, time_axis);
+  values_ = KeptTokens::concatenate(values, time_axis);
+  set_kept(kept);
+}
 
 CacheBytes AttentionCache::bytes() const {
   if (!keys_) return {};
@@ -73,8 +110,8 @@ void AttentionCache::join(std::span<const Part> parts) {
   for (const auto& [part, rows] : parts) {
     const auto& cache = static_cast<const AttentionCache&>(*part);
     const int missing = most_kept - cache.kept();
-    keys.push_back(cache.keys_ ? cache.keys() : like->keys_.without_tokens(rows));
-    values.push_back(cache.keys_ ? cache.values() : like->values_.without_tokens(rows));
+    keys.push_back(cache.keys_ ? cache.keys() : like->keys_.blank(rows, 0));
+    values.push_back(cache.keys_ ? cache.values() : like->values_.blank(rows, 0));
     keys.back() = keys.back().padded(missing);
     values.back() = values.back().padded(missing);
     for (size_t row = 0; row < static_cast<size_t>(rows); row++) {
@@ -134,6 +171,11 @@ void RotatingKVCache::append(const array& keys, const array& values) {
 }
 
 int RotatingKVCache::kept() const { return std::min(offset_, keys_.room()); }
+
+int RotatingKVCache::first_needed(int position) const {
+  // One at least, for a cache of no tokens would be that of an empty text.
+  return std::max(0, position - std::max(1, window_ - 1));
+}
 
 KeptTokens RotatingKVCache::in_order(const KeptTokens& ring, int most) const {
   const int count = std::min(offset_, ring.room());
@@ -217,6 +259,11 @@ CacheBytes ChunkedKVCache::bytes() const {
   CacheBytes bytes = AttentionCache::bytes();
   bytes.most_tokens = rounded_up(chunk_);
   return bytes;
+}
+
+int ChunkedKVCache::first_needed(int position) const {
+  // One at least, for a cache of no tokens would be that of an empty text.
+  return std::max(0, std::min(position / chunk_ * chunk_, position - 1));
 }
 
 int ChunkedKVCache::next_start() const {

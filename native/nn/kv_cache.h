@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <span>
 #include <utility>
@@ -9,6 +10,19 @@
 #include "nn/layer_cache.h"
 #include "nn/mask.h"
 #include "nn/positions.h"
+
+/// Keys and values of one text's tokens from a position on.
+struct TokenRun {
+  int start = 0;
+  KeptTokens keys;
+  KeptTokens values;
+
+  int stop() const { return start + keys.room(); }
+  size_t nbytes() const { return keys.nbytes() + values.nbytes(); }
+  /// A part, which keeps the whole alive, or its copy.
+  TokenRun slice(int from, int to) const;
+  TokenRun copy(int from, int to) const;
+};
 
 /// The keys and values of one attention layer, and with them the positions of the next tokens. In a
 /// batch all rows end at the same place; what shorter ones lack at the start is masked.
@@ -37,6 +51,17 @@ class AttentionCache : public LayerCache {
   /// How many tokens a query looks back on, itself included; 0 is all.
   virtual int window() const { return 0; }
 
+  /// The tokens that a row has seen; the first of them that it still keeps; and the first one that
+  /// it needs for the token at a position, of those before it.
+  int tokens(int row) const { return offset_ - (lag_ ? lag_->rows[static_cast<size_t>(row)] : 0); }
+  int first_kept(int row) const { return std::max(0, tokens(row) - kept()); }
+  virtual int first_needed(int position) const = 0;
+  /// What a row keeps of the tokens from `start` to `stop`, copied.
+  TokenRun copy_tokens(int row, int start, int stop) const;
+  /// Becomes the cache of a text of which it is given what it needs, piece by piece, with room for
+  /// `room` tokens.
+  void restore(std::span<const TokenRun> pieces, int room);
+
   /// Packs keys and values, now and from now on.
   virtual void quantize(const KVQuantization& quantization);
 
@@ -48,6 +73,8 @@ class AttentionCache : public LayerCache {
   /// Brings what is kept, which is something, into the order of time, without what no next token
   /// looks at.
   virtual void put_in_order() {}
+  /// Those of the kept tokens, in the order of time.
+  virtual KeptTokens in_order(const KeptTokens& kept) const { return kept.first(this->kept()); }
   /// Notes that the arrays hold as many tokens, in the order of time, and no more room.
   virtual void set_kept(int) {}
   /// The lags of the rows, (B, 1, 1, 1), or 0 where they are alike.
@@ -64,6 +91,7 @@ class KVCache : public AttentionCache {
  public:
   void append(const mx::array& keys, const mx::array& values) override;
   Mask make_mask(int length) const override;
+  int first_needed(int) const override { return 0; }
   std::unique_ptr<LayerCache> clone() const override { return std::make_unique<KVCache>(*this); }
 
  protected:
@@ -81,6 +109,7 @@ class RotatingKVCache : public AttentionCache {
   void append(const mx::array& keys, const mx::array& values) override;
   Mask make_mask(int length) const override;
   int window() const override { return window_; }
+  int first_needed(int position) const override;
   std::unique_ptr<LayerCache> clone() const override {
     return std::make_unique<RotatingKVCache>(*this);
   }
@@ -88,6 +117,7 @@ class RotatingKVCache : public AttentionCache {
  private:
   int kept() const override;
   void put_in_order() override;
+  KeptTokens in_order(const KeptTokens& kept) const override { return in_order(kept, kept.room()); }
   void set_kept(int tokens) override { next_ = tokens; }
   void append_in_order(const mx::array& keys, const mx::array& values);
   void write_in_ring(const mx::array& keys, const mx::array& values);
@@ -113,6 +143,7 @@ class ChunkedKVCache : public AttentionCache {
   void append(const mx::array& keys, const mx::array& values) override;
   Mask make_mask(int length) const override;
   int window() const override { return chunk_; }
+  int first_needed(int position) const override;
   std::unique_ptr<LayerCache> clone() const override {
     return std::make_unique<ChunkedKVCache>(*this);
   }

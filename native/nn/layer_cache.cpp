@@ -26,6 +26,15 @@ std::unique_ptr<LayerCache> StateCache::clone() const {
   return std::make_unique<StateCache>(*this);
 }
 
+std::vector<mx::array> StateCache::copy_slots(int row) const {
+  std::vector<mx::array> slots;
+  // Not a slice, which would keep the whole batch alive.
+  for (const mx::array& slot : slots_) {
+    slots.push_back(slot ? mx::take(slot, row_indices({row}), 0) : mx::array());
+  }
+  return slots;
+}
+
 void StateCache::join(std::span<const Part> parts) {
   for (size_t slot = 0; slot < slots_.size(); slot++) {
     mx::array like;

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <memory>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "mlx/ops.h"
@@ -47,6 +48,10 @@ class StateCache : public LayerCache {
   explicit StateCache(size_t slots) : slots_(slots) {}
 
   mx::array& operator[](size_t slot) { return slots_[slot]; }
+
+  /// The slots of one row, copied, and how they come back.
+  std::vector<mx::array> copy_slots(int row) const;
+  void restore(std::vector<mx::array> slots) { slots_ = std::move(slots); }
 
   CacheBytes bytes() const override;
   void append_arrays(std::vector<mx::array>& arrays) const override;

@@ -16,6 +16,8 @@ export interface LegSettings {
   apiKey?: string;
   verifySsl: boolean;
   maxConcurrent?: number;
+  promptCacheBytes?: number;
+  promptCacheFolder?: string;
   timeout: number;
   connectTimeout: number;
   firstTokenTimeout: number;
@@ -55,6 +57,8 @@ export function readLeg(provider: ProviderName, layers: Layer[], given: GivenCon
     apiKey: findKey(provider, layers, baseUrl, given) ?? byDefault(undefined),
     verifySsl: findVerifySsl(layers, baseUrl, given),
     maxConcurrent: find(layers, "maxConcurrent") ?? byDefault(undefined),
+    promptCacheBytes: find(layers, "promptCacheBytes") ?? byDefault(undefined),
+    promptCacheFolder: findFolder(layers),
     ...readTimes(layers),
   };
 }
@@ -95,6 +99,12 @@ function findModel(provider: ProviderName, layers: Layer[]): Found<string | unde
   const found = find(layers, "model");
   const isRelative = provider === "mlx" && /^\.{1,2}[/\\]/.test(found?.value ?? "");
   if (!found || !isRelative) return found ?? byDefault(undefined);
+  return { ...found, value: fromFolder(found.value, found.layer?.folder) };
+}
+
+function findFolder(layers: Layer[]): Found<string | undefined> {
+  const found = find(layers, "promptCacheFolder");
+  if (!found) return byDefault(undefined);
   return { ...found, value: fromFolder(found.value, found.layer?.folder) };
 }
 

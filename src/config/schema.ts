@@ -43,6 +43,8 @@ const ownFields = {
   apiKey: z.optional(allow.text("a text that is not empty").check(z.regex(/^[!-~]*$/, PRINTABLE))),
   verifySsl: z.optional(allow.flag()),
   maxConcurrent: z.optional(allow.whole(1)),
+  promptCacheBytes: z.optional(allow.whole(0)),
+  promptCacheFolder: z.optional(allow.text("a folder")),
 };
 
 const clientFields = {

@@ -17,6 +17,7 @@ import type {
   NativeModel,
 } from "./native-types.js";
 import { isQuantized, toNativeQuantize } from "./quantization.js";
+import { openPromptCache, type PromptCacheOptions } from "./prompt-cache.js";
 import { loadTokenizer, type Tokenizer } from "./tokenizer.js";
 import { readTokenizerConfig } from "./tokenizer-files.js";
 
@@ -37,7 +38,7 @@ export interface LoadedModel extends ModelParts {
 }
 
 /** What is done to a model while it is loaded. */
-export interface LoadOptions {
+export interface LoadOptions extends PromptCacheOptions {
   /** How its dense weights are quantized. */
   quantize?: Quantize;
   /** Whether it is shared with the other processes that the environment names. */
@@ -58,12 +59,13 @@ export async function loadModel(
   folder: string,
   addon: NativeAddon,
   signal: AbortSignal,
-  { quantize, distributed }: LoadOptions = {},
+  options: LoadOptions = {},
 ): Promise<LoadedModel> {
   let unreserve = () => {};
   try {
     const files = await readModelFiles(folder);
     checkModelType(files, addon.modelTypes());
+    const { quantize, distributed } = options;
     const conversion = conversionOf(files, quantize);
     const group = distributed ? await readGroup(process.env) : undefined;
     const footprint = await addon.measure(
@@ -80,6 +82,12 @@ export async function loadModel(
     const parts = await loadParts(files, addon, signal, {
       conversion,
       group: group && { ...group, digest: digestOf(files.config, conversion, weightBytes) },
+    });
+    // What processes remember could differ, and then what they compute together.
+    const promptCache = group ? { promptCacheBytes: 0 } : options;
+    await openPromptCache(parts.native, addon, files, promptCache).catch((error: unknown) => {
+      parts.native.close();
+      throw error;
     });
     const adapted = new AdaptedModels(parts.native);
     const close = () => {

@@ -140,10 +140,31 @@ export interface NativeModel {
   readonly vocabSize: number;
   /** Bytes of all weights. */
   readonly bytes: number;
+  /** Whether all of its layers keep all tokens, so that any beginning of a text can be taken up again. */
+  readonly canTrim: boolean;
   session(): NativeSession;
+  /**
+   * Bounds what is remembered of prompts and replies, nothing unless told; resolves to the bytes
+   * that are left of what was remembered.
+   */
+  limitPromptCache(limits: NativePromptCacheLimits): Promise<number>;
   /** The same model with an adapter; both share the weights. */
   withAdapter(adapter: NativeAdapter): NativeLoading;
   close(): void;
+}
+
+/** How much a model remembers of what it has read. */
+export interface NativePromptCacheLimits {
+  /** 0 turns it off. */
+  bytes: number;
+  /** Bytes of all live arrays, beyond which the cache shrinks. */
+  activeMemory?: number;
+  /** A folder that keeps it, too, for other processes and later ones; it may serve many models. */
+  folder?: string;
+  /** Bytes that the files of the folder may have together; needed with it. */
+  folderBytes?: number;
+  /** What tells the model from all others, in hexadecimal digits; needed with it. */
+  fingerprint?: string;
 }
 
 /** A LoRA or DoRA adapter. The header of its file must have been validated before. */
@@ -226,6 +247,10 @@ export interface NativeSampling {
   memoryLimit?: number;
   /** For a model that processes share: below 2^31, the same if they were given the same. */
   digest?: number;
+  /** Whether the prompt may begin with what the model remembers, and is remembered; true unless told. */
+  promptCache?: boolean;
+  /** Numbers of prompt tokens behind which a later prompt may part from this one. */
+  boundaries?: number[];
 }
 
 /** Tokens in the order generated; `top…` hold `tokens.length × topLogprobs` values, most probable first. */
@@ -240,6 +265,8 @@ export interface NativeTokenBatch {
 export interface NativeStats {
   finishReason: "stop" | "length" | "cancelled";
   promptTokens: number;
+  /** Prompt tokens that were remembered and not read again. */
+  cachedTokens: number;
   /** Tokens generated, the stop token included. */
   completionTokens: number;
   /** From the start to the first token. */

@@ -13,6 +13,8 @@ const PIECE_LENGTH = 4096;
 /** What the model is to read. */
 export interface Prompt {
   tokens: Uint32Array;
+  /** Numbers of tokens behind which a later prompt of this chat may part from this one. */
+  boundaries: number[];
   /** Most tokens that the reply may have. */
   maxTokens: number;
   warnings: string[];
@@ -28,10 +30,36 @@ export async function buildPrompt(
   await checkLength(text, model, signal);
   const tokens = Uint32Array.from(model.tokenizer.encode(text, { addSpecialTokens }));
   const room = roomAfter(tokens.length, model);
+  const boundaries = boundariesOf(tokens, model, request);
   const { maxTokens = room } = request;
-  if (maxTokens <= room) return { tokens, maxTokens, warnings };
+  if (maxTokens <= room) return { tokens, boundaries, maxTokens, warnings };
   const cut = `maxTokens is ${maxTokens}, but the context has room for ${room} after the prompt`;
-  return { tokens, maxTokens: room, warnings: [...warnings, cut] };
+  return { tokens, boundaries, maxTokens: room, warnings: [...warnings, cut] };
+}
+
+/**
+ * Where the reply's turn begins. The next prompt of a chat is the same up to there, even if its
+ * template writes the reply in another way than it came, and models that cannot take up a text at
+ * any place must note this one.
+ */
+function boundariesOf(
+  tokens: Uint32Array,
+  { template, native, tokenizer }: LoadedModel,
+  { messages, providerOptions }: CheckedRequest,
+): number[] {
+  const { raw, promptCache = true, templateVariables: variables } = providerOptions?.mlx ?? {};
+  if (native.canTrim || raw || !promptCache || !template) return [];
+  let text: string;
+  try {
+    text = template.render({ messages, addGenerationPrompt: false, variables });
+  } catch {
+    // Some templates know no other end.
+    return [];
+  }
+  const turn = tokenizer.encode(text, { addSpecialTokens: false });
+  const parts = turn.findIndex((token, index) => token !== tokens[index]);
+  const boundary = parts < 0 ? turn.length : parts;
+  return boundary > 0 && boundary < tokens.length ? [boundary] : [];
 }
 
 function promptText(

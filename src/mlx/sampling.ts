@@ -39,6 +39,7 @@ export function toNativeSampling(
     // Asking for alternatives asks for the probabilities too.
     logprobs: request.logprobs === true || request.topLogprobs !== undefined,
     topLogprobs: Math.min(request.topLogprobs ?? 0, vocabSize),
+    promptCache: mlx.promptCache,
   };
 }
 

@@ -9,6 +9,7 @@ import { DEMO, looksLikePath, type ModelSearch } from "../mlx/model-names.js";
 import type { LoadOptions } from "../mlx/model.js";
 import { type ModelLease, ModelPool } from "../mlx/model-pool.js";
 import { loadNative, nativeAvailability } from "../mlx/native.js";
+import type { PromptCacheOptions } from "../mlx/prompt-cache.js";
 import { generationError } from "../mlx/native-errors.js";
 import { toNativeSampling } from "../mlx/sampling.js";
 import type { CheckedRequest } from "../request.js";
@@ -34,7 +35,7 @@ import type {
 const FEWEST_TIMED = 8;
 
 /** What an MLX provider is set up with. */
-export interface MlxSettings {
+export interface MlxSettings extends PromptCacheOptions {
   model?: string;
   folder?: string;
   /** How patient and persistent downloads are. */
@@ -61,18 +62,21 @@ export class MlxProvider implements Provider {
   readonly #isModelNamed: boolean;
   readonly #search: ModelSearch;
   readonly #download: PullSettings | undefined;
-  readonly #pool = new ModelPool(async ({ folder, ...options }, signal) => {
-    // Tokenizers and templates take even longer.
-    const { loadModel } = await import("../mlx/model.js");
-    return loadModel(folder, loadNative(), signal, options);
-  });
+  readonly #pool: ModelPool;
 
   /** `model` is for requests that name none; `folder` is a model, or holds models. */
-  constructor({ model, folder, download }: MlxSettings = {}) {
+  constructor({ model, folder, promptCacheBytes, promptCacheFolder, download }: MlxSettings = {}) {
     const path = folder === undefined ? undefined : resolve(expandHome(folder));
     this.defaultModel = model ?? path ?? DEMO;
     this.#isModelNamed = model !== undefined;
     this.#download = download;
+    const kept = promptCacheFolder && resolve(expandHome(promptCacheFolder));
+    const promptCache = { promptCacheBytes, promptCacheFolder: kept };
+    this.#pool = new ModelPool(async ({ folder, ...options }, signal) => {
+      // Tokenizers and templates take a while to load, and who asks servers never needs them.
+      const { loadModel } = await import("../mlx/model.js");
+      return loadModel(folder, loadNative(), signal, { ...options, ...promptCache });
+    });
     this.#search = { folders: path === undefined ? [] : [path] };
   }
 
@@ -174,13 +178,14 @@ export class MlxProvider implements Provider {
       adapted = adapter ? await this.#adapt(lease, adapter, signal) : undefined;
       const { model } = adapted ?? lease;
       const { buildPrompt } = await import("../mlx/prompt.js");
-      const { tokens, maxTokens, warnings } = await buildPrompt(model, request, signal);
+      const { tokens, boundaries, maxTokens, warnings } = await buildPrompt(model, request, signal);
       if (name === DEMO && request.model === undefined && !this.#isModelNamed) {
         warnings.push(`no model was named, so the small model "${DEMO}" answers`);
       }
       const sampling = {
         ...toNativeSampling(request, model, maxTokens),
         ...admit(model, tokens.length, request.providerOptions?.mlx),
+        boundaries,
       };
       yield [{ type: "start", model: name, warnings }];
       const job = { tokens, sampling, stops: request.stop, signal };
@@ -274,17 +279,18 @@ function describeEngine(): Pick<ProviderHealth, "reachable" | "version" | "devic
 }
 
 function usageOf({ stats, completionTokens }: GenerationOutcome): Usage {
-  const { promptTokens } = stats;
-  return { promptTokens, completionTokens, totalTokens: promptTokens + completionTokens };
+  const { promptTokens, cachedTokens } = stats;
+  const totalTokens = promptTokens + completionTokens;
+  return { promptTokens, completionTokens, totalTokens, cachedTokens };
 }
 
 /** The speeds as mlx-lm counts them: the first token ends the prompt's time. */
 function timingsOf({ stats, firstTokenAt }: GenerationOutcome, startedAt: number): Timings {
-  const { promptTokens, completionTokens, promptMs, decodeMs } = stats;
+  const { promptTokens, cachedTokens, completionTokens, promptMs, decodeMs } = stats;
   return {
     // Not the engine's time: a call may have waited for its turn.
     firstTokenMs: firstTokenAt && firstTokenAt - startedAt,
-    promptTokensPerSecond: perSecond(promptTokens, promptMs),
+    promptTokensPerSecond: perSecond(promptTokens - cachedTokens, promptMs),
     // The second token is computed while the first is read: a short reply has no speed to speak of.
     tokensPerSecond:
       completionTokens < FEWEST_TIMED ? undefined : perSecond(completionTokens, decodeMs),

@@ -8,9 +8,10 @@ import type { Provider } from "./provider.js";
 
 /** The provider that settings ask for. */
 export function createProvider(settings: LegSettings): Provider {
-  const { provider, model, baseUrl } = settings;
+  const { provider, model, baseUrl, promptCacheBytes, promptCacheFolder } = settings;
   if (provider === "mlx" && !isAddress(baseUrl)) {
-    return new MlxProvider({ model, folder: baseUrl, download: settings });
+    const promptCache = { promptCacheBytes, promptCacheFolder };
+    return new MlxProvider({ model, folder: baseUrl, ...promptCache, download: settings });
   }
   if (baseUrl === undefined) throw new ConfigurationError(`Provider ${provider} has no baseUrl.`);
   const server = { ...settings, baseUrl };

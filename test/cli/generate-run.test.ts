@@ -109,7 +109,9 @@ describeNative("generate", () => {
     const { stdout } = await generate(["Hello"]);
     const usage = await generate(["--usage", "Hello"]);
     expect(usage.stdout).toBe(stdout);
-    expect(usage.stderr).toBe(`${CUT}usage: 6 prompt tokens, 12 completion tokens, 18 in total\n`);
+    expect(usage.stderr).toBe(
+      `${CUT}usage: 6 prompt tokens, 12 completion tokens, 18 in total, 0 cached\n`,
+    );
     const { stderr } = await generate(["-v", "Hello"]);
     expect(stderr).toMatch(
       /model: .* \(mlx\), finished by length\ntime: \d+ ms, .*tokens\/s\nattempt 1 \(leg \d\): mlx/,

@@ -32,6 +32,7 @@ test.each<[unknown, string]>([
   [{ retryDelay: -1 }, "retryDelay is -1, but must be a number of seconds from 0 to 86400"],
   [{ retryMaxDelay: 1e9 }, "retryMaxDelay is 1000000000, but must be a number of seconds from 0"],
   [{ retryExponentialBase: 0.5 }, "retryExponentialBase is 0.5, but must be a number from 1 to"],
+  [{ promptCacheBytes: -1 }, "promptCacheBytes is -1, but must be a whole number, 0 or more"],
   [{ maxConcurrent: 0 }, "maxConcurrent is 0, but must be a whole number, 1 or more"],
   [{ onAttempt: 1 }, "onAttempt is 1, but must be a function"],
   [{ logger: { warn() {} } }, "logger must be an object with the functions debug, info, warn and"],

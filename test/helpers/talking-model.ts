@@ -3,7 +3,14 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { writeSafetensors } from "./safetensors-file.js";
 
-const FIXTURE = fileURLToPath(new URL("../fixtures/models/llama", import.meta.url));
+const FIXTURES = fileURLToPath(new URL("../fixtures/models", import.meta.url));
+const TEMPLATE = "{% for message in messages %}{{ message.content }}\n{% endfor %}";
+
+/** The fixture that is to speak, and the template of its chats. */
+export interface Voice {
+  fixture?: string;
+  template?: string;
+}
 
 const CHARACTERS =
   " \nabcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.,:;!?'\"()+-=*/";
@@ -35,20 +42,22 @@ const TOKENIZER = {
   },
 };
 
-/** Gives the tiny random llama a voice: it babbles without end. Returns its folder. */
+/** Gives a tiny random model, the llama unless told, a voice: it babbles without end. Returns its folder. */
 export async function makeTalkingModel(
   folder: string,
   config: Record<string, unknown> = {},
+  { fixture = "llama", template = TEMPLATE }: Voice = {},
 ): Promise<string> {
   await mkdir(folder, { recursive: true });
-  const original = JSON.parse(await readFile(join(FIXTURE, "config.json"), "utf8")) as object;
-  await cp(join(FIXTURE, "model.safetensors"), join(folder, "model.safetensors"));
+  const source = join(FIXTURES, fixture);
+  const original = JSON.parse(await readFile(join(source, "config.json"), "utf8")) as object;
+  await cp(join(source, "model.safetensors"), join(folder, "model.safetensors"));
   const files = {
     "config.json": { ...original, ...config },
     "tokenizer.json": TOKENIZER,
     "tokenizer_config.json": {
       tokenizer_class: "PreTrainedTokenizerFast",
-      chat_template: "{% for message in messages %}{{ message.content }}\n{% endfor %}",
+      chat_template: template,
     },
   };
   for (const [name, content] of Object.entries(files)) {

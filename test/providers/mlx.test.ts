@@ -381,7 +381,8 @@ describeNative("the MLX provider", (addon) => {
       await collect(provider, { messages: "Hi", maxTokens: 1, model: "wide" });
       const before = addon.memory().active;
       const controller = new AbortController();
-      const request = { messages: "Hi", model: "wide" };
+      const providerOptions = { mlx: { promptCache: false } };
+      const request = { messages: "Hi", model: "wide", providerOptions };
       const events = streamOf(provider, request, newContext(controller.signal));
       await events.next();
       await events.next();
