@@ -96,7 +96,10 @@ Piece piece_of(
 template <typename Numbers>
 std::string joined(const Numbers& numbers) {
   std::string text;
-  for (const auto number : numbers) text += (text.empty() ? "" : ",") + std::to_string(number);
+  for (const auto number : numbers) {
+    if (!text.empty()) text += ',';
+    text += std::to_string(number);
+  }
   return text;
 }
 
