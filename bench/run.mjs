@@ -1,6 +1,6 @@
 // npm run bench: how this package compares with mlx-lm on this machine, in one run.
-//   --only decode,graph   measures only these: decode, prefill, graph, batch, import, start, load,
-//                         event-loop
+//   --only decode,graph   measures only these: decode, prefill, graph, speculation, batch, import,
+//                         start, load, event-loop
 //   --pairs 7             measurements of each side
 //   --python FILE         a Python with mlx-lm; else LLM_CLIENT_ORACLE_PYTHON, else one of its own
 //   --json                prints the figures as JSON
@@ -16,10 +16,21 @@ import { measureEventLoop } from "./event-loop.mjs";
 import { measureImport } from "./import.mjs";
 import { measureLoad } from "./load.mjs";
 import { benchModels, findPython, startReference } from "./python.mjs";
+import { measureSpeculation } from "./speculation.mjs";
 import { measureSpeed } from "./speed.mjs";
 import { measureStart } from "./start.mjs";
 
-const known = ["decode", "prefill", "graph", "batch", "import", "start", "load", "event-loop"];
+const known = [
+  "decode",
+  "prefill",
+  "graph",
+  "speculation",
+  "batch",
+  "import",
+  "start",
+  "load",
+  "event-loop",
+];
 const speedParts = ["decode", "prefill", "graph"];
 
 const { values: options } = parseArgs({
@@ -72,6 +83,13 @@ async function bench() {
     } finally {
       reference.close();
     }
+  }
+  if (parts.includes("speculation")) {
+    const checkpoints = [
+      { folder: models["llama-4x64"], tokens: 512 },
+      { folder: models["llama-6x128"], tokens: 256 },
+    ];
+    tables.push(await measureSpeculation({ addon, checkpoints, pairs }));
   }
   if (parts.includes("import")) tables.push(await measureImport({ pairs }));
   if (parts.includes("start")) tables.push(await measureStart({ python, pairs }));

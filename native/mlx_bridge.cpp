@@ -38,6 +38,81 @@ Napi::Object start_cancellable(Napi::Env env, const char* name, Arguments... arg
   return running;
 }
 
+class ModelWrap : public Napi::ObjectWrap<ModelWrap> {
+ public:
+  static Napi::Function define(Napi::Env env) {
+    return DefineClass(
+        env, "Model",
+        {InstanceMethod<&ModelWrap::session>("session"),
+         InstanceMethod<&ModelWrap::with_adapter>("withAdapter"),
+         InstanceMethod<&ModelWrap::limit_prompt_cache>("limitPromptCache"),
+         InstanceMethod<&ModelWrap::close>("close")});
+  }
+
+  explicit ModelWrap(const Napi::CallbackInfo& info)
+      : Napi::ObjectWrap<ModelWrap>(info), model_(info.Env(), from_external(info)) {
+    // Values, not getters: Node-API does not check what a getter is called on.
+    const auto number = [&](const char* name, double value) {
+      return Napi::PropertyDescriptor::Value(
+          name, Napi::Number::New(info.Env(), value), napi_enumerable);
+    };
+    Value().DefineProperties(
+        {number("vocabSize", model_->vocab_size),
+         number("bytes", static_cast<double>(model_->bytes)),
+         Napi::PropertyDescriptor::Value(
+             "canTrim", Napi::Boolean::New(info.Env(), model_->can_trim), napi_enumerable)});
+  }
+
+  /// What only the inference thread touches.
+  const std::shared_ptr<ModelState>& open_state() const {
+    if (model_.is_closed()) throw EngineError("closed", "the model is closed");
+    return model_.state();
+  }
+
+ private:
+  Napi::Value session(const Napi::CallbackInfo& info) {
+    return guarded(info.Env(), [&] {
+      return addon_of(info.Env()).session_class.New({to_external(info.Env(), open_state())});
+    });
+  }
+
+  /// Returns a `NativeLoading`.
+  Napi::Value with_adapter(const Napi::CallbackInfo& info) {
+    return guarded(info.Env(), [&] {
+      const auto& state = open_state();
+      if (!info[0].IsObject()) refuse_argument("adapter must be an object");
+      return start_cancellable<AdaptTask>(info.Env(), "model", state, to_config(info[0]));
+    });
+  }
+
+  /// Returns a promise of the bytes that the prompt cache holds then.
+  Napi::Value limit_prompt_cache(const Napi::CallbackInfo& info) {
+    return guarded_promise(info.Env(), [&] {
+      if (model_.is_closed()) throw EngineError("closed", "the model is closed");
+      const PrefixCache::Limits limits = to_prefix_cache_limits(info[0]);
+      auto store = to_prefix_store_options(info[0]);
+      Addon& addon = addon_of(info.Env());
+      return addon.start(Napi::Function(), [&](CallId id) {
+        return std::make_shared<LimitTask>(addon, id, model_.state(), limits, std::move(store));
+      });
+    });
+  }
+
+  void close(const Napi::CallbackInfo&) { model_.close(); }
+
+  Handle<ModelState> model_;
+};
+
+/// The model that drafts, if there is one.
+std::shared_ptr<ModelState> to_draft_model(const Napi::Value& value) {
+  if (value.IsUndefined()) return nullptr;
+  const Napi::Env env = value.Env();
+  const bool is_model =
+      value.IsObject() && value.As<Napi::Object>().InstanceOf(addon_of(env).model_class.Value());
+  if (!is_model) refuse_argument("draftModel must be a model");
+  return ModelWrap::Unwrap(value.As<Napi::Object>())->open_state();
+}
+
 class SessionWrap : public Napi::ObjectWrap<SessionWrap> {
  public:
   static Napi::Function define(Napi::Env env) {
@@ -71,9 +146,11 @@ class SessionWrap : public Napi::ObjectWrap<SessionWrap> {
       auto tokens = prompt(info[0]);
       if (!info[2].IsFunction()) refuse_argument("onTokens must be a function");
       auto options = to_generation_options(info[1], vocab_size_);
+      auto draft_model = to_draft_model(info[1].As<Napi::Object>().Get("draftModel"));
       generated_ = true;
       return start<GenerateTask>(
-          info.Env(), info[2].As<Napi::Function>(), std::move(tokens), std::move(options));
+          info.Env(), info[2].As<Napi::Function>(), std::move(tokens), std::move(options),
+          std::move(draft_model));
     });
   }
 
@@ -132,66 +209,6 @@ class SessionWrap : public Napi::ObjectWrap<SessionWrap> {
   std::shared_ptr<ReplyControl> control_ = std::make_shared<ReplyControl>();
   int vocab_size_ = 0;
   bool generated_ = false;
-};
-
-class ModelWrap : public Napi::ObjectWrap<ModelWrap> {
- public:
-  static Napi::Function define(Napi::Env env) {
-    return DefineClass(
-        env, "Model",
-        {InstanceMethod<&ModelWrap::session>("session"),
-         InstanceMethod<&ModelWrap::with_adapter>("withAdapter"),
-         InstanceMethod<&ModelWrap::limit_prompt_cache>("limitPromptCache"),
-         InstanceMethod<&ModelWrap::close>("close")});
-  }
-
-  explicit ModelWrap(const Napi::CallbackInfo& info)
-      : Napi::ObjectWrap<ModelWrap>(info), model_(info.Env(), from_external(info)) {
-    // Values, not getters: Node-API does not check what a getter is called on.
-    const auto number = [&](const char* name, double value) {
-      return Napi::PropertyDescriptor::Value(
-          name, Napi::Number::New(info.Env(), value), napi_enumerable);
-    };
-    Value().DefineProperties(
-        {number("vocabSize", model_->vocab_size),
-         number("bytes", static_cast<double>(model_->bytes)),
-         Napi::PropertyDescriptor::Value(
-             "canTrim", Napi::Boolean::New(info.Env(), model_->can_trim), napi_enumerable)});
-  }
-
- private:
-  Napi::Value session(const Napi::CallbackInfo& info) {
-    return guarded(info.Env(), [&] {
-      if (model_.is_closed()) throw EngineError("closed", "the model is closed");
-      return addon_of(info.Env()).session_class.New({to_external(info.Env(), model_.state())});
-    });
-  }
-
-  /// Returns a `NativeLoading`.
-  Napi::Value with_adapter(const Napi::CallbackInfo& info) {
-    return guarded(info.Env(), [&] {
-      if (model_.is_closed()) throw EngineError("closed", "the model is closed");
-      if (!info[0].IsObject()) refuse_argument("adapter must be an object");
-      return start_cancellable<AdaptTask>(info.Env(), "model", model_.state(), to_config(info[0]));
-    });
-  }
-
-  /// Returns a promise of the bytes that the prompt cache holds then.
-  Napi::Value limit_prompt_cache(const Napi::CallbackInfo& info) {
-    return guarded_promise(info.Env(), [&] {
-      if (model_.is_closed()) throw EngineError("closed", "the model is closed");
-      const PrefixCache::Limits limits = to_prefix_cache_limits(info[0]);
-      auto store = to_prefix_store_options(info[0]);
-      Addon& addon = addon_of(info.Env());
-      return addon.start(Napi::Function(), [&](CallId id) {
-        return std::make_shared<LimitTask>(addon, id, model_.state(), limits, std::move(store));
-      });
-    });
-  }
-
-  void close(const Napi::CallbackInfo&) { model_.close(); }
-
-  Handle<ModelState> model_;
 };
 
 Napi::Value version(const Napi::CallbackInfo& info) {

@@ -62,6 +62,7 @@ export type {
   ModelInfo,
   OllamaOptions,
   ProviderHealth,
+  PromptLookup,
   ProviderName,
   ProviderOptions,
   PullProgress,

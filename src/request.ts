@@ -24,6 +24,8 @@ const KV_BITS = [2, 3, 4, 5, 6, 8] as const;
 const KV_GROUP_SIZES = [32, 64, 128] as const;
 /** A limited cache keeps the first four tokens, and needs room for others. */
 const MIN_KV_SIZE = 8;
+/** Tokens drafted at a time: the model reads them all at once. */
+const MAX_DRAFT = 64;
 /** Below this, and above its inverse, engines cannot tell a number from 0 or infinity. */
 const SMALLEST = 1e-6;
 
@@ -116,6 +118,11 @@ const responseFormat = z.discriminatedUnion(
 
 const jsonObject = allow.object().check(z.refine(isJson, "an object that can be written as JSON"));
 
+const promptLookup = z.strictObject({
+  minNgram: z.optional(allow.whole(1, MAX_DRAFT)),
+  tokens: z.optional(allow.whole(1, MAX_DRAFT)),
+});
+
 const mlxOptions = z.strictObject(
   {
     raw: z.optional(allow.flag()),
@@ -133,6 +140,9 @@ const mlxOptions = z.strictObject(
     quantizedKvStart: z.optional(allow.whole(0, MAX_COUNT)),
     maxKvSize: z.optional(allow.whole(MIN_KV_SIZE, MAX_COUNT)),
     promptCache: z.optional(allow.flag()),
+    promptLookup: z.optional(z.union([allow.flag(), promptLookup], "true, false or an object")),
+    draftModel: z.optional(allow.text("the folder or name of a model")),
+    numDraftTokens: z.optional(allow.whole(1, MAX_DRAFT)),
   },
   "an object",
 );

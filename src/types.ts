@@ -111,6 +111,23 @@ export interface MlxOptions {
   maxKvSize?: number;
   /** False: read the prompt from its start, and remember nothing of it and its reply. */
   promptCache?: boolean;
+  /**
+   * Guess that the reply repeats what came before, which saves time and changes no text. True
+   * unless told, where it pays; an object does so wherever something came before.
+   */
+  promptLookup?: boolean | PromptLookup;
+  /** Folder or name of a smaller model with the same tokens, whose guesses are checked; they change no text. */
+  draftModel?: string;
+  /** Tokens that the draft model guesses at a time, up to 64; 3 unless told. */
+  numDraftTokens?: number;
+}
+
+/** How a text is searched for what may come next. */
+export interface PromptLookup {
+  /** Tokens that must have come before; 3 unless told. */
+  minNgram?: number;
+  /** Tokens guessed at most, up to 64; 16 unless told. */
+  tokens?: number;
 }
 
 /** Options of Ollama only. */
@@ -207,6 +224,9 @@ export interface Timings {
   promptTokensPerSecond?: number;
   /** Generated tokens per second; the clock starts at the first token. Undefined below 8 tokens. */
   tokensPerSecond?: number;
+  /** Tokens that were guessed before they were chosen, and how many of these guesses were right. */
+  draftTokens?: number;
+  acceptedTokens?: number;
 }
 
 /** A token with its natural logarithm of probability. */

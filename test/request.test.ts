@@ -108,6 +108,14 @@ describe("refuses", () => {
     [{ maxTokens: 2 ** 40 }, "maxTokens is 1099511627776"],
     [{ topP: 1e-9 }, "topP is 1e-9"],
     [
+      { providerOptions: { mlx: { promptLookup: 3 } } },
+      "providerOptions.mlx.promptLookup is 3, but must be true, false or an object",
+    ],
+    [
+      { providerOptions: { mlx: { promptLookup: { tokens: 65 } } } },
+      "providerOptions.mlx.promptLookup.tokens is 65, but must be a whole number from 1 to 64",
+    ],
+    [
       { providerOptions: { mlx: { prefillStepSize: 10_000 } } },
       "providerOptions.mlx.prefillStepSize is 10000, but must be a whole number from 1 to 8192",
     ],

@@ -83,7 +83,7 @@ bool ReadTask::advance() {
   state_->vocab_size = state_->model->vocab_size();
   state_->scheduler = std::make_shared<Scheduler>(state_->model);
   state_->scheduler->prefixes().set_limits(prefix_limits());
-  state_->can_trim = state_->model->make_cache().can_trim();
+  state_->can_trim = state_->model->make_cache().keeps_all_tokens();
   addon_.thread()->track(state_);
   succeed([state = std::move(state_), &addon = addon_](Napi::Env env) {
     return addon.model_class.New({to_external(env, state)});

@@ -108,12 +108,13 @@ class GenerateTask : public CallTask {
   GenerateTask(
       Addon& addon, CallId id, std::shared_ptr<SessionState> session,
       std::shared_ptr<ReplyControl> control, std::vector<uint32_t> tokens,
-      GenerationOptions options)
+      GenerationOptions options, std::shared_ptr<ModelState> draft_model)
       : CallTask(addon, id),
         session_(std::move(session)),
         control_(std::move(control)),
         tokens_(std::move(tokens)),
-        options_(std::move(options)) {}
+        options_(std::move(options)),
+        draft_model_(std::move(draft_model)) {}
 
   void cancel() override { control_->cancelled = true; }
 
@@ -122,6 +123,10 @@ class GenerateTask : public CallTask {
     // What the prefix cache knows are texts from their beginnings.
     if (session_->cache) options_.use_prefix_cache = false;
     open_cache(*session_);
+    if (draft_model_ && !draft_model_->model) {
+      throw EngineError("closed", "the draft model is closed");
+    }
+    if (draft_model_) options_.speculation.draft_model = draft_model_->model;
     auto outbox = std::make_shared<TokenOutbox>(addon_, id_, control_, options_.sampling);
     const auto self = shared_from_this();
     ReplyListener listener{
@@ -150,6 +155,7 @@ class GenerateTask : public CallTask {
   const std::shared_ptr<ReplyControl> control_;
   std::vector<uint32_t> tokens_;
   GenerationOptions options_;
+  const std::shared_ptr<ModelState> draft_model_;  // nothing if none was given
 };
 
 class LogitsTask : public CallTask {

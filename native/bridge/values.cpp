@@ -251,6 +251,15 @@ GenerationOptions to_generation_options(const Napi::Value& value, int vocab_size
     result.use_prefix_cache = options.get("promptCache").ToBoolean();
   }
   if (options.has("boundaries")) result.boundaries = to_boundaries(options.get("boundaries"));
+  if (options.has("promptLookup")) {
+    const Options lookup(options.get("promptLookup"), "promptLookup");
+    result.speculation.prompt_lookup = {
+        .min_ngram = lookup.integer("minNgram", PromptLookupOptions().min_ngram, 1),
+        .tokens = lookup.integer("tokens", PromptLookupOptions().tokens, 1)};
+    result.speculation.always = lookup.get("always").ToBoolean();
+  }
+  result.speculation.num_draft_tokens =
+      options.integer("numDraftTokens", result.speculation.num_draft_tokens, 1);
   result.sampling = to_sampling(options, vocab_size);
   result.digest = static_cast<uint32_t>(options.integer("digest", 0, 0));
   return result;
@@ -262,6 +271,8 @@ Napi::Object to_js(Napi::Env env, const GenerationStats& stats) {
   object.Set("promptTokens", stats.prompt_tokens);
   object.Set("cachedTokens", stats.cached_tokens);
   object.Set("completionTokens", stats.completion_tokens);
+  object.Set("draftTokens", stats.draft_tokens);
+  object.Set("acceptedTokens", stats.accepted_tokens);
   object.Set("promptMs", stats.prompt_ms);
   object.Set("decodeMs", stats.decode_ms);
   object.Set("graphMs", stats.graph_ms);

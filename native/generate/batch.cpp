@@ -24,6 +24,16 @@ array one_row(const array& a, size_t row) {
   return a.dim(0) == 1 ? a : mx::slice(a, 0, start, start + 1);
 }
 
+/// Hands a token to its reader, and ends the reply if that was the last.
+void deliver_to(Reply& reply, uint32_t token, const Sample& sample) {
+  const bool is_last = reply.is_at_last();
+  if (!reply.deliver(token, sample)) {
+    reply.end("stop");
+  } else if (is_last) {
+    reply.end("length");
+  }
+}
+
 }  // namespace
 
 Batch::Replies Batch::replies() const {
@@ -33,6 +43,7 @@ Batch::Replies Batch::replies() const {
 }
 
 void Batch::join(const Replies& replies) {
+  append_unfed();
   std::vector<Timeline> timelines;
   for (const auto& reply : replies) timelines.push_back(reply->take_timeline());
   std::vector<array> tokens;
@@ -57,7 +68,9 @@ void Batch::join(const Replies& replies) {
 Batch::Replies Batch::step() {
   const Replies all = replies();
   try {
-    return step_or_throw();
+    Replies leaving = step_or_throw();
+    if (steps_++ % steps_between_cache_clears == 0) mx::clear_cache();
+    return leaving;
   } catch (...) {
     const EngineError error = current_engine_error();
     for (const auto& reply : all) reply->fail(error);
@@ -67,6 +80,25 @@ Batch::Replies Batch::step() {
 }
 
 Batch::Replies Batch::step_or_throw() {
+  if (rows_.size() != 1 || !rows_[0].reply->speculation()) return step_plainly();
+  const auto begin = std::chrono::steady_clock::now();
+  const std::shared_ptr<Reply> reply = rows_[0].reply;
+  const int delivered = reply->delivered();
+  const bool is_due = drafts_are_due();
+  const bool is_steady = rows_[0].unread.has_value() && !is_due;
+  Replies leaving;
+  if (!is_due || !try_drafts()) leaving = step_plainly();
+  DraftBalance& balance = reply->speculation()->balance();
+  const double time = milliseconds_since(begin);
+  if (is_steady) {
+    balance.count_plain(time);
+  } else {
+    balance.count(time, reply->delivered() - delivered);
+  }
+  return leaving;
+}
+
+Batch::Replies Batch::step_plainly() {
   const std::vector<Row> rows = rows_;
   const array tokens = tokens_;
   Replies leaving;
@@ -75,12 +107,12 @@ Batch::Replies Batch::step_or_throw() {
   for (size_t i = 0; i < rows.size(); i++) {
     const auto& [reply, unread] = rows[i];
     const bool is_last = unread && reply->is_at_last();
-    const bool leaves = reply->is_paused() || reply->wanted_quantization() != quantization_;
     if (reply->is_cancelled() || is_last) remember(i);
     if (reply->is_cancelled()) {
       reply->end("cancelled");
       to_read[i].unread.reset();
-    } else if (leaves && !is_last) {
+    } else if (leaves(*reply) && !is_last) {
+      append_unfed();
       const int place = static_cast<int>(i);
       reply->put_timeline({cache_.copy_rows({place}), one_row(tokens, i), unread});
       leaving.push_back(reply);
@@ -92,16 +124,19 @@ Batch::Replies Batch::step_or_throw() {
   keep_rows(going_on);
   if (!rows_.empty()) forward();
   deliver(to_read, tokens);
-  if (steps_++ % steps_between_cache_clears == 0) mx::clear_cache();
   return leaving;
 }
 
 /// Remembers the text of a row, which is all that its cache holds.
 void Batch::remember(size_t place) {
   const Reply& reply = *rows_[place].reply;
-  if (!reply.uses_prefixes()) return;
+  if (!reply.uses_prefixes() || !reply.knows_cached_text()) return;
   const PrefixCache::Source source{cache_, static_cast<int>(place), quantization_};
   prefixes_.insert(reply.cached_text(), source, PrefixCache::Beyond::keep);
+}
+
+bool Batch::leaves(const Reply& reply) const {
+  return reply.is_paused() || reply.wanted_quantization() != quantization_;
 }
 
 void Batch::keep_rows(const std::vector<int>& places) {
@@ -112,6 +147,7 @@ void Batch::keep_rows(const std::vector<int>& places) {
     rows_.clear();
     cache_ = Cache();
     tokens_ = array();
+    unfed_.clear();
     return;
   }
   std::vector<Row> kept;
@@ -124,18 +160,100 @@ void Batch::keep_rows(const std::vector<int>& places) {
 void Batch::forward() {
   const auto begin = std::chrono::steady_clock::now();
   const int size = static_cast<int>(rows_.size());
-  const array logits = model_->logits((*model_)(mx::reshape(tokens_, {size, 1}), cache_));
+  const array hidden = (*model_)(inputs({}), cache_);
+  const int count = hidden.dim(0);
+  const array logits =
+      model_->logits(count == size ? hidden : mx::slice(hidden, 0, count - size, count));
   std::vector<Sample> samples = choose(logits);
   const double graph_ms = milliseconds_since(begin) / size;
   std::vector<array> queued{tokens_};
   for (size_t i = 0; i < rows_.size(); i++) {
     Row& row = rows_[i];
-    row.reply->count_appended();
-    if (row.unread) row.reply->add_graph_ms(graph_ms);
+    row.reply->count_appended(count / size);
+    if (row.unread || row.reply->delivered() > 0) row.reply->add_graph_ms(graph_ms);
     for (const array& a : samples[i].arrays()) queued.push_back(a);
     row.unread = std::move(samples[i]);
   }
   mx::async_eval(queued);
+  unfed_.clear();
+}
+
+/// What the next pass appends: (B, 1), or (1, L) of a row alone.
+array Batch::inputs(const array& drafts) const {
+  if (unfed_.empty() && !drafts) return mx::expand_dims(tokens_, 1);
+  std::vector<array> tokens;
+  if (!unfed_.empty()) tokens.push_back(mx::from_data(std::span<const uint32_t>(unfed_)));
+  tokens.push_back(tokens_);
+  if (drafts) tokens.push_back(drafts);
+  return mx::expand_dims(mx::concatenate(tokens, 0), 0);
+}
+
+void Batch::append_unfed() {
+  if (unfed_.empty()) return;
+  const array tokens = mx::from_data(std::span<const uint32_t>(unfed_));
+  (*model_)(mx::expand_dims(tokens, 0), cache_);
+  rows_[0].reply->count_appended(static_cast<int>(unfed_.size()));
+  unfed_.clear();
+}
+
+bool Batch::drafts_are_due() const {
+  const Reply& reply = *rows_[0].reply;
+  return !reply.is_cancelled() && !leaves(reply) && reply.speculation()->is_due(reply.text());
+}
+
+/// Takes the only row further by drafts; false if there are none.
+bool Batch::try_drafts() {
+  // The token under way belongs to the text that is to be continued.
+  const std::vector<Row> rows = rows_;
+  deliver(rows, tokens_);
+  if (rows_.empty()) return true;
+  rows_[0].unread.reset();
+  const Reply& reply = *rows_[0].reply;
+  const int most = reply.room_for_drafts(static_cast<int>(unfed_.size()) + 1);
+  if (most < 1) return false;
+  const array previous = reply.delivered() > 0 ? tokens_ : array();
+  const array drafts =
+      reply.speculation()->drafter().draft(reply.text(), most, reply.sampler(), previous);
+  if (!drafts) return false;
+  append_with(drafts, previous);
+  return true;
+}
+
+void Batch::append_with(const array& drafts, const array& previous) {
+  const auto begin = std::chrono::steady_clock::now();
+  Reply& reply = *rows_[0].reply;
+  if (cache_.has_state()) cache_.mark();
+  const array hidden = (*model_)(inputs(drafts), cache_);
+  const int count = hidden.dim(0);
+  const array logits = model_->logits(mx::slice(hidden, 0, count - drafts.dim(0) - 1, count));
+  reply.add_graph_ms(milliseconds_since(begin));
+  const Verdict verdict = verify(reply.sampler(), logits, previous, drafts);
+  reply.count_drafts(verdict);
+  cut(verdict);
+  tokens_ = mx::from_data(std::span(verdict.tokens).last(1));
+  for (size_t i = 0; i < verdict.tokens.size() && !reply.has_ended(); i++) {
+    deliver_to(reply, verdict.tokens[i], verdict.samples[i]);
+  }
+  if (!reply.has_ended()) return;
+  remember(0);
+  keep_rows({});
+}
+
+/// Cuts the drafts that were wrong off the cache.
+void Batch::cut(const Verdict& verdict) {
+  Reply& reply = *rows_[0].reply;
+  std::vector<uint32_t> fed = std::exchange(unfed_, {});
+  fed.push_back(reply.text().back());
+  const auto accepted = std::span(verdict.tokens).first(verdict.tokens.size() - 1);
+  fed.insert(fed.end(), accepted.begin(), accepted.end());
+  const int wrong = verdict.drafted - verdict.accepted();
+  if (wrong > 0 && cache_.has_state()) {
+    cache_.return_to_mark();
+    unfed_ = std::move(fed);
+    return;
+  }
+  if (wrong > 0) cache_.trim(wrong);
+  reply.count_appended(static_cast<int>(fed.size()));
 }
 
 /// Chooses a token for each row from logits (B, vocab).
@@ -150,7 +268,8 @@ std::vector<Sample> Batch::choose(const array& logits) {
   std::vector<array> tokens;
   for (size_t i = 0; i < rows_.size(); i++) {
     const auto& [reply, unread] = rows_[i];
-    samples[i] = reply->sample(one_row(logits, i), unread ? one_row(tokens_, i) : array());
+    const bool has_begun = unread || reply->delivered() > 0;
+    samples[i] = reply->sample(one_row(logits, i), has_begun ? one_row(tokens_, i) : array());
     tokens.push_back(std::exchange(samples[i].token, array()));
   }
   tokens_ = tokens.size() == 1 ? tokens[0] : mx::concatenate(tokens, 0);
@@ -164,12 +283,7 @@ void Batch::deliver(const std::vector<Row>& rows, const array& tokens) {
   for (size_t i = 0; i < rows.size(); i++) {
     const auto& [reply, unread] = rows[i];
     if (!unread) continue;
-    const bool is_last = reply->is_at_last();
-    if (!reply->deliver(values[i], *unread)) {
-      reply->end("stop");
-    } else if (is_last) {
-      reply->end("length");
-    }
+    deliver_to(*reply, values[i], *unread);
   }
   std::vector<int> going_on;
   for (size_t i = 0; i < rows_.size(); i++) {

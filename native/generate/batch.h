@@ -8,7 +8,8 @@
 #include "generate/reply.h"
 
 /// Replies that decode together: one forward pass appends a token to each. The graph of a token is
-/// queued before the token before it is read, so that the device never waits for the host.
+/// queued before the token before it is read, so that the device never waits for the host. A reply
+/// that is alone may have drafts, which one pass appends together with its token.
 class Batch {
  public:
   using Replies = std::vector<std::shared_ptr<Reply>>;
@@ -41,6 +42,14 @@ class Batch {
 
   Replies step_or_throw();
   void remember(size_t place);
+  Replies step_plainly();
+  bool leaves(const Reply& reply) const;
+  bool drafts_are_due() const;
+  bool try_drafts();
+  void append_with(const mx::array& drafts, const mx::array& previous);
+  void cut(const Verdict& verdict);
+  void append_unfed();
+  mx::array inputs(const mx::array& drafts) const;
   void keep_rows(const std::vector<int>& places);
   void forward();
   std::vector<Sample> choose(const mx::array& logits);
@@ -53,5 +62,8 @@ class Batch {
   std::vector<Row> rows_;
   Cache cache_;
   mx::array tokens_;  // (B) uint32, what each row appends next
+  // Chosen before those, but not in the cache: a single row's that had drafts rejected and a state
+  // that cannot be cut.
+  std::vector<uint32_t> unfed_;
   int steps_ = 0;
 };

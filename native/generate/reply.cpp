@@ -36,7 +36,9 @@ Reply::Reply(
       options_(std::move(options)),
       control_(std::move(control)),
       listener_(std::move(listener)),
-      sampler_(options_.sampling, model.vocab_size(), tokens_) {
+      sampler_(options_.sampling, model.vocab_size(), tokens_),
+      speculation_(
+          is_solo() ? nullptr : Speculation::of(options_.speculation, model.vocab_size())) {
   timeline_ = {std::move(cache), mx::from_data(std::span(tokens_).last(1)), {}};
   if (options_.max_kv_size > 0) timeline_.cache.limit(options_.max_kv_size);
   stats_.prompt_tokens = static_cast<int>(prompt_length_);
@@ -100,6 +102,22 @@ void Reply::pack_cache() {
 
 Sample Reply::sample(const mx::array& logits, const mx::array& previous) {
   return sampler_(logits, previous);
+}
+
+int Reply::room_for_drafts(int appended) const {
+  // A pass chooses one token more than were drafted.
+  int room = options_.max_tokens - stats_.completion_tokens - 1;
+  if (options_.kv_quantization && !wanted_quantization()) {
+    // Packing begins between two passes.
+    room = std::min(room, options_.quantized_kv_start - static_cast<int>(cached_) - appended);
+  }
+  return room;
+}
+
+void Reply::count_drafts(const Verdict& verdict) {
+  stats_.draft_tokens += verdict.drafted;
+  stats_.accepted_tokens += verdict.accepted();
+  speculation_->drafter().learn(verdict.drafted, verdict.accepted());
 }
 
 bool Reply::deliver(uint32_t token, const Sample& sample) {

@@ -12,6 +12,8 @@
 #include "engine_error.h"
 #include "generate/prefix_cache.h"
 #include "generate/sampler.h"
+#include "generate/speculation.h"
+#include "generate/verification.h"
 #include "models/model.h"
 
 /// A token that was delivered; the log-probabilities only if asked for.
@@ -33,6 +35,7 @@ struct GenerationOptions {
   size_t memory_limit = 0;                        // bytes; above it newcomers wait, 0 for none
   bool use_prefix_cache = true;
   std::vector<int> boundaries;  // places of the prompt where a later one may part from it
+  SpeculationOptions speculation;
   SamplingOptions sampling;
   uint32_t digest = 0;  // of prompt and options: the same in all processes that share the model
 };
@@ -42,6 +45,8 @@ struct GenerationStats {
   int prompt_tokens = 0;
   int cached_tokens = 0;      // of the prompt, that were not read again
   int completion_tokens = 0;  // the stop token included
+  int draft_tokens = 0;       // that were guessed before they were chosen
+  int accepted_tokens = 0;    // of these, that were chosen
   double prompt_ms = 0;       // start to first token
   double decode_ms = 0;       // first token to last
   double graph_ms = 0;        // host time of building graphs in decode, a share of the batch's
@@ -96,13 +101,15 @@ class Reply {
   void prefill_chunk(const Model& model, int most_tokens);
   /// Remembers what has been read of the prompt.
   void remember(PrefixCache& prefixes) const;
-  /// The text that the cache holds.
+  /// Whether the cache holds no draft behind the end of the reply.
+  bool knows_cached_text() const { return cached_ <= tokens_.size(); }
+  /// The text that the cache holds, where that is known.
   PrefixCache::Tokens cached_text() const { return std::span(tokens_).first(cached_); }
 
   /// How the cache is to be packed at its present length.
   std::optional<KVQuantization> wanted_quantization() const;
-  /// Counts the token that the batch has appended.
-  void count_appended() { cached_ += 1; }
+  /// Counts the tokens that the batch has appended.
+  void count_appended(int tokens) { cached_ += static_cast<size_t>(tokens); }
   void pack_cache();
   /// Hands out the timeline, and takes it back.
   Timeline take_timeline() { return std::exchange(timeline_, {}); }
@@ -112,6 +119,19 @@ class Reply {
   Sample sample(const mx::array& logits, const mx::array& previous);
   /// Whether the choice is the highest logit and nothing else is asked for.
   bool is_plainly_greedy() const { return sampler_.is_plainly_greedy(); }
+  Sampler& sampler() { return sampler_; }
+  const Sampler& sampler() const { return sampler_; }
+
+  /// The prompt and what was delivered of the reply.
+  Text text() const { return tokens_; }
+  /// How many of these were delivered.
+  int delivered() const { return stats_.completion_tokens; }
+  /// What drafts for it, if anything does.
+  Speculation* speculation() const { return speculation_.get(); }
+  /// How many tokens may be drafted behind `appended` ones that the cache does not hold yet.
+  int room_for_drafts(int appended) const;
+  void count_drafts(const Verdict& verdict);
+
   /// Whether the token to be delivered next is the last that was asked for.
   bool is_at_last() const { return stats_.completion_tokens + 1 == options_.max_tokens; }
   /// Delivers a token; false if it is a stop token, which is not delivered.
@@ -127,7 +147,7 @@ class Reply {
   using Clock = std::chrono::steady_clock;
 
   Timeline timeline_;
-  std::vector<uint32_t> tokens_;  // of the prompt, and those that were chosen
+  std::vector<uint32_t> tokens_;  // of the prompt, and those that were delivered
   const size_t prompt_length_;
   const GenerationOptions options_;
   const std::shared_ptr<const ReplyControl> control_;
@@ -135,6 +155,7 @@ class Reply {
 
   size_t cached_ = 0;  // tokens
   Sampler sampler_;
+  const std::unique_ptr<Speculation> speculation_;
   GenerationStats stats_;
   Clock::time_point started_;
   Clock::time_point first_token_;

@@ -97,22 +97,22 @@ Sampler::Sampler(
     longest_window_ = std::max(longest_window_, *options.penalty_context_size);
   }
   if (counts_tokens && !options.penalty_context_size) {
-    counts_ = mx::zeros({1, vocab_size}, mx::float32);
+    state_.counts = mx::zeros({1, vocab_size}, mx::float32);
   }
   if (longest_window_ > 0) {
     const size_t kept = std::min(prompt.size(), static_cast<size_t>(longest_window_));
-    history_ = row({prompt.end() - static_cast<ptrdiff_t>(kept), prompt.end()});
+    state_.history = row({prompt.end() - static_cast<ptrdiff_t>(kept), prompt.end()});
   }
   if (options.temperature >= lowest_temperature) {
     std::random_device entropy;
-    key_ = mx::random_key(
+    state_.key = mx::random_key(
         options.seed ? *options.seed : (uint64_t{entropy()} << 32 | uint64_t{entropy()}));
   }
 }
 
 bool Sampler::is_plainly_greedy() const {
-  return options_.temperature < lowest_temperature && !options_.logprobs && !bias_ && !history_ &&
-         !counts_;
+  return options_.temperature < lowest_temperature && !options_.logprobs && !bias_ &&
+         !state_.history && !state_.counts;
 }
 
 Sample Sampler::operator()(const array& raw_logits, const array& previous) {
@@ -143,17 +143,17 @@ Sample Sampler::operator()(const array& raw_logits, const array& previous) {
 array Sampler::penalize(array logits, const array& previous) {
   if (bias_) logits = logits + bias_;
   const array token = previous ? mx::reshape(mx::astype(previous, mx::int32), {1, 1}) : array();
-  if (history_ && token) {
-    const array parts[] = {history_, token};
-    history_ = last(mx::concatenate(parts, 1), longest_window_);
+  if (state_.history && token) {
+    const array parts[] = {state_.history, token};
+    state_.history = last(mx::concatenate(parts, 1), longest_window_);
   }
-  if (counts_ && token) {
-    counts_ = mx::scatter_add_axis(counts_, token, mx::ones({1, 1}, mx::float32), 1);
+  if (state_.counts && token) {
+    state_.counts = mx::scatter_add_axis(state_.counts, token, mx::ones({1, 1}, mx::float32), 1);
   }
   if (options_.repetition_penalty != 1) {
     // https://arxiv.org/abs/1909.05858; sign-aware, so that it always lowers the logit.
     const float penalty = options_.repetition_penalty;
-    const array tokens = last(history_, options_.repetition_context_size);
+    const array tokens = last(state_.history, options_.repetition_context_size);
     const array chosen = mx::take_along_axis(logits, tokens, 1);
     const array lowered = mx::where(
         mx::less(chosen, mx::scalar(0.0f, mx::float32)), chosen * penalty, chosen / penalty);
@@ -161,7 +161,8 @@ array Sampler::penalize(array logits, const array& previous) {
   }
   if (options_.presence_penalty != 0 || options_.frequency_penalty != 0) {
     const array counts =
-        counts_ ? counts_ : count(last(history_, *options_.penalty_context_size), vocab_size_);
+        state_.counts ? state_.counts
+                      : count(last(state_.history, *options_.penalty_context_size), vocab_size_);
     if (options_.presence_penalty != 0) {
       const array present = mx::greater(counts, mx::scalar(0.0f, mx::float32));
       logits = logits - mx::astype(present, mx::float32) * options_.presence_penalty;
@@ -182,7 +183,7 @@ array Sampler::filter(array logprobs) {
 }
 
 array Sampler::next_key() {
-  auto [state, key] = mx::random_split(key_);
-  key_ = std::move(state);
+  auto [state, key] = mx::random_split(state_.key);
+  state_.key = std::move(state);
   return key;
 }

@@ -37,6 +37,13 @@ struct Sample {
   std::vector<mx::array> arrays() const;
 };
 
+/// What the choices of a reply so far leave behind for the next one.
+struct SamplerState {
+  mx::array history;  // (1, n) int32: the tokens that the windowed penalties look back on
+  mx::array counts;   // (1, vocab) float32: how often each token came in the reply
+  mx::array key;
+};
+
 /// Chooses the tokens of one reply. The order is mlx-lm's: logit bias and penalties, then top-p,
 /// min-p, XTC and top-k on the probabilities at temperature 1, then the temperature. A seed gives
 /// the tokens that mlx-lm draws after `mx.random.seed` with the same number, where the model
@@ -52,6 +59,10 @@ class Sampler {
   /// computing; empty at the first call.
   Sample operator()(const mx::array& logits, const mx::array& previous);
 
+  const SamplerState& state() const { return state_; }
+  /// Goes back to where the choice was made that left this behind.
+  void set_state(const SamplerState& state) { state_ = state; }
+
  private:
   mx::array penalize(mx::array logits, const mx::array& previous);
   mx::array filter(mx::array logprobs);
@@ -59,9 +70,7 @@ class Sampler {
 
   const SamplingOptions options_;
   const int vocab_size_;
-  mx::array bias_;     // (1, vocab)
-  mx::array history_;  // (1, n) int32: the tokens that the windowed penalties look back on
-  mx::array counts_;   // (1, vocab) float32: how often each token came in the reply
+  mx::array bias_;  // (1, vocab)
   int longest_window_ = 0;
-  mx::array key_;
+  SamplerState state_;
 };

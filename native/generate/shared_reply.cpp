@@ -71,7 +71,7 @@ void SharedReply::forward(Timeline& timeline) {
   std::vector<array> queued = sample.arrays();
   queued.insert(queued.end(), {timeline.token, cancelled_});
   timeline.unread = std::move(sample);
-  reply_->count_appended();
+  reply_->count_appended(1);
   const std::chrono::duration<double, std::milli> time = std::chrono::steady_clock::now() - begin;
   if (previous) reply_->add_graph_ms(time.count());
   mx::async_eval(queued);

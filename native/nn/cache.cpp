@@ -12,7 +12,7 @@ constexpr int attention_sinks = 4;
 
 }  // namespace
 
-bool Cache::can_trim() const {
+bool Cache::keeps_all_tokens() const {
   return std::ranges::all_of(layers_, [](const auto& layer) {
     return dynamic_cast<const KVCache*>(layer.get()) != nullptr;
   });
@@ -52,13 +52,31 @@ void Cache::limit(int max_kv_size) {
     if (!attention || attention->window() > 0) continue;
     if (typeid(*attention) != typeid(KVCache)) {
       throw EngineError(
-          "unsupported_max_kv_size", "the attention of this model cannot forget: leave out maxKvSize");
+          "unsupported_max_kv_size",
+          "the attention of this model cannot forget: leave out maxKvSize");
     }
     if (attention->offset().longest() > 0) {
       throw EngineError("invalid_argument", "maxKvSize must be known before the first token");
     }
     layer = std::make_unique<RotatingKVCache>(max_kv_size, attention_sinks);
   }
+}
+
+void Cache::mark() {
+  for (const auto& layer : layers_) layer->mark();
+}
+
+void Cache::return_to_mark() {
+  for (const auto& layer : layers_) layer->return_to_mark();
+}
+
+bool Cache::has_state() const {
+  return std::ranges::any_of(
+      layers_, [](const auto& layer) { return dynamic_cast<const StateCache*>(layer.get()); });
+}
+
+void Cache::trim(int tokens) {
+  for (size_t layer = 0; layer < layers_.size(); layer++) attention(layer).trim(tokens);
 }
 
 void Cache::quantize(const KVQuantization& quantization) {

@@ -24,7 +24,7 @@ class Cache {
 
   /// Whether every layer keeps all tokens, so that what it has of a text tells what it had at any
   /// place of it.
-  bool can_trim() const;
+  bool keeps_all_tokens() const;
 
   int rows() const { return rows_; }
   /// Puts the rows of others, caches of the same model, behind its own; they end up empty.
@@ -34,9 +34,18 @@ class Cache {
   /// A copy of these rows.
   Cache copy_rows(const std::vector<int>& rows) const;
 
+  /// Notes this place of the text, for `return_to_mark`.
+  void mark();
+  /// Forgets the tokens appended since the mark.
+  void return_to_mark();
+  /// Whether a layer has a state, which no `trim` can cut.
+  bool has_state() const;
+  /// Forgets the last tokens of those that the last pass appended, which were at least two.
+  void trim(int tokens);
+
   /// Lets attention layers that keep all tokens keep only so many, the first few and the last.
-  /// Throws `EngineError` "unsupported_max_kv_size" for a layer that cannot, "invalid_argument" once
-  /// there are tokens.
+  /// Throws `EngineError` "unsupported_max_kv_size" for a layer that cannot, "invalid_argument"
+  /// once there are tokens.
   void limit(int max_kv_size);
   /// Packs the keys and values of all attention layers.
   void quantize(const KVQuantization& quantization);

@@ -255,6 +255,19 @@ Mask RotatingKVCache::make_mask(int length) const {
       .allowed = lag_ ? mx::logical_and(near, not_before_the_row(keys, lags())) : near};
 }
 
+void RotatingKVCache::trim(int tokens) {
+  // A pass of several tokens has left them in the order of time.
+  next_ = keys_.room() - tokens;
+  keys_ = keys_.slice(0, next_);
+  values_ = values_.slice(0, next_);
+  offset_ -= tokens;
+}
+
+void RotatingKVCache::mark() {
+  marked_.reset();
+  marked_ = std::make_shared<const RotatingKVCache>(*this);
+}
+
 CacheBytes ChunkedKVCache::bytes() const {
   CacheBytes bytes = AttentionCache::bytes();
   bytes.most_tokens = rounded_up(chunk_);
@@ -264,6 +277,11 @@ CacheBytes ChunkedKVCache::bytes() const {
 int ChunkedKVCache::first_needed(int position) const {
   // One at least, for a cache of no tokens would be that of an empty text.
   return std::max(0, std::min(position / chunk_ * chunk_, position - 1));
+}
+
+void ChunkedKVCache::mark() {
+  marked_.reset();
+  marked_ = std::make_shared<const ChunkedKVCache>(*this);
 }
 
 int ChunkedKVCache::next_start() const {

@@ -61,6 +61,8 @@ class AttentionCache : public LayerCache {
   /// Becomes the cache of a text of which it is given what it needs, piece by piece, with room for
   /// `room` tokens.
   void restore(std::span<const TokenRun> pieces, int room);
+  /// Forgets the last tokens of those that the last pass appended, which were at least two.
+  virtual void trim(int tokens) { offset_ -= tokens; }
 
   /// Packs keys and values, now and from now on.
   virtual void quantize(const KVQuantization& quantization);
@@ -93,11 +95,16 @@ class KVCache : public AttentionCache {
   Mask make_mask(int length) const override;
   int first_needed(int) const override { return 0; }
   std::unique_ptr<LayerCache> clone() const override { return std::make_unique<KVCache>(*this); }
+  void mark() override { marked_ = offset_; }
+  void return_to_mark() override { offset_ = marked_; }
 
  protected:
   int kept() const override { return offset_; }
   /// The keys that `length` more tokens may look at: (L, keys) or (B, 1, L, keys)
   mx::array allowed(int length) const;
+
+ private:
+  int marked_ = 0;
 };
 
 /// Keeps `window` tokens, the first `keep` and the last: a ring while decoding, in order of time
@@ -113,6 +120,9 @@ class RotatingKVCache : public AttentionCache {
   std::unique_ptr<LayerCache> clone() const override {
     return std::make_unique<RotatingKVCache>(*this);
   }
+  void trim(int tokens) override;
+  void mark() override;
+  void return_to_mark() override { *this = RotatingKVCache(*marked_); }
 
  private:
   int kept() const override;
@@ -131,6 +141,7 @@ class RotatingKVCache : public AttentionCache {
   int window_;
   int keep_;
   int next_ = 0;  // slot of the next token; every slot before it is in order of time
+  std::shared_ptr<const RotatingKVCache> marked_;
 };
 
 /// Keeps the last of the chunks of `chunk` tokens into which Llama 4 cuts a text: a query looks at
@@ -147,6 +158,8 @@ class ChunkedKVCache : public AttentionCache {
   std::unique_ptr<LayerCache> clone() const override {
     return std::make_unique<ChunkedKVCache>(*this);
   }
+  void mark() override;
+  void return_to_mark() override { *this = ChunkedKVCache(*marked_); }
 
  private:
   int kept() const override { return offset_ - start_; }
@@ -156,4 +169,5 @@ class ChunkedKVCache : public AttentionCache {
 
   int chunk_;
   int start_ = 0;  // position of the first kept token
+  std::shared_ptr<const ChunkedKVCache> marked_;
 };

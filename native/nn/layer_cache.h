@@ -39,10 +39,15 @@ class LayerCache {
   virtual void join(std::span<const Part> parts) = 0;
   /// Leaves out all rows but these.
   virtual void keep_rows(const std::vector<int>& rows) = 0;
+
+  /// Notes this place of the text, for `return_to_mark`.
+  virtual void mark() = 0;
+  /// Forgets the tokens appended since the mark.
+  virtual void return_to_mark() = 0;
 };
 
 /// The state of a convolution or a recurrent layer: one array (B, …) per slot, empty before the
-/// first token. It cannot be cut back to an earlier token.
+/// first token. It cannot be cut back to any earlier token, but to the mark.
 class StateCache : public LayerCache {
  public:
   explicit StateCache(size_t slots) : slots_(slots) {}
@@ -58,9 +63,12 @@ class StateCache : public LayerCache {
   std::unique_ptr<LayerCache> clone() const override;
   void join(std::span<const Part> parts) override;
   void keep_rows(const std::vector<int>& rows) override;
+  void mark() override { marked_ = slots_; }
+  void return_to_mark() override { slots_ = marked_; }
 
  private:
   std::vector<mx::array> slots_;
+  std::vector<mx::array> marked_;
 };
 
 /// Indices of rows as `mx::take` wants them, (n).

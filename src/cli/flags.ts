@@ -174,6 +174,7 @@ function collect(flag: string): (text: string, earlier?: string[]) => string[] {
 }
 
 function flagOf(name: string): string {
+  if (name === "promptLookup") return "--no-prompt-lookup";
   return `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 }
 

@@ -1,4 +1,4 @@
-import type { Attempt, LLMResponse } from "../index.js";
+import type { Attempt, LLMResponse, Timings } from "../index.js";
 import { cellText } from "./table.js";
 
 /** For example "1.5 GB"; decimal, as disks and download pages count. */
@@ -42,6 +42,7 @@ export function describeRun(response: LLMResponse): string {
     count(rounded(timings.firstTokenMs), "ms to the first token"),
     count(rounded(timings.promptTokensPerSecond), "prompt tokens/s"),
     count(rounded(timings.tokensPerSecond), "tokens/s"),
+    guesses(timings),
   ];
   const lines = [
     `model: ${model} (${provider}), finished by ${finishReason}`,
@@ -49,6 +50,11 @@ export function describeRun(response: LLMResponse): string {
     ...attemptLines(attempts),
   ];
   return lines.map((line) => `${cellText(line)}\n`).join("");
+}
+
+function guesses({ draftTokens, acceptedTokens }: Timings): string | undefined {
+  if (draftTokens === undefined) return undefined;
+  return `${acceptedTokens} of ${draftTokens} guessed tokens right`;
 }
 
 function describeResult({ skippedBecause, code, status, phase, durationMs }: Attempt): string {

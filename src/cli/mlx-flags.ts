@@ -14,6 +14,9 @@ const MLX_FLAGS = [
   "quantizedKvStart",
   "maxKvSize",
   "prefillStepSize",
+  "draftModel",
+  "numDraftTokens",
+  "promptLookup",
 ] as const satisfies (keyof MlxOptions)[];
 
 /** What commander reads for the flags of `addMlxFlags`. */
@@ -64,7 +67,15 @@ export function addMlxFlags(command: Command): Command {
     min: 8,
   });
   add("--prefill-step-size", "prompt tokens to read at a time", { whole: true, min: 1, max: 8192 });
-  return command;
+  command.option(
+    "--draft-model <name>",
+    "smaller model whose guesses are checked, for speed (mlx)",
+  );
+  add("--num-draft-tokens", "tokens that it guesses at a time", { whole: true, min: 1, max: 64 });
+  return command.option(
+    "--no-prompt-lookup",
+    "never guess that the reply repeats what came before (mlx)",
+  );
 }
 
 /** Takes what only mlx can do out of parsed flags. */
@@ -72,7 +83,9 @@ export function splitMlxFlags<Flags extends MlxFlags>(
   flags: Flags,
 ): { mlx: MlxOptions; others: Omit<Flags, keyof MlxFlags> } {
   const isMlx = ([name]: [string, unknown]) => MLX_FLAGS.some((flag) => flag === name);
-  const entries = Object.entries(flags);
+  // Commander says true where --no-prompt-lookup is absent.
+  const isTold = ([name, value]: [string, unknown]) => name !== "promptLookup" || value === false;
+  const entries = Object.entries(flags).filter(isTold);
   return {
     mlx: Object.fromEntries(entries.filter(isMlx)),
     others: Object.fromEntries(entries.filter((entry) => !isMlx(entry))) as Omit<

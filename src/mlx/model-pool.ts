@@ -18,12 +18,12 @@ export type LoadWanted = (wanted: WantedModel, signal: AbortSignal) => Promise<L
 
 /**
  * Keeps models in memory. Each is loaded once, whoever asks. Those that somebody uses stay, and
- * the one that was asked for last; all others are freed.
+ * the one that was asked for last, with its companion; all others are freed.
  */
 export class ModelPool {
   readonly #load: LoadWanted;
   readonly #entries = new Map<string, Entry>();
-  #newest: string | undefined;
+  #newest: string[] = [];
   #freeing: Promise<unknown> = Promise.resolve();
   #closed = false;
 
@@ -36,12 +36,19 @@ export class ModelPool {
     return [...this.#entries.values()].some((entry) => entry.folder === folder && entry.loaded);
   }
 
-  /** A model, loaded if it was not; an abort ends the waiting, not the loading. */
-  async acquire(wanted: WantedModel, signal: AbortSignal): Promise<ModelLease> {
+  /**
+   * A model, loaded if it was not; an abort ends the waiting, not the loading. A companion that is
+   * loaded stays as long as the model does.
+   */
+  async acquire(
+    wanted: WantedModel,
+    signal: AbortSignal,
+    companion?: WantedModel,
+  ): Promise<ModelLease> {
     if (this.#closed) throw closedError();
     signal.throwIfAborted();
     const key = keyOf(wanted);
-    this.#newest = key;
+    this.#newest = companion ? [key, keyOf(companion)] : [key];
     this.#freeIdle();
     const entry = this.#entries.get(key) ?? this.#add(key, wanted);
     entry.users += 1;
@@ -62,7 +69,7 @@ export class ModelPool {
 
   /** Frees the model of a folder as soon as nobody uses it any more. */
   release(folder: string): void {
-    if (this.#entries.get(this.#newest ?? "")?.folder === folder) this.#newest = undefined;
+    this.#newest = this.#newest.filter((key) => this.#entries.get(key)?.folder !== folder);
     this.#freeIdle();
   }
 
@@ -87,7 +94,7 @@ export class ModelPool {
 
   #freeIdle(): void {
     for (const [key, { users }] of this.#entries) {
-      if (users === 0 && key !== this.#newest) this.#free(key);
+      if (users === 0 && !this.#newest.includes(key)) this.#free(key);
     }
   }
 

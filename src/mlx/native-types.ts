@@ -251,6 +251,22 @@ export interface NativeSampling {
   promptCache?: boolean;
   /** Numbers of prompt tokens behind which a later prompt may part from this one. */
   boundaries?: number[];
+  /** Draft what followed where the last tokens came before; the tokens are the same with and without. */
+  promptLookup?: NativePromptLookup;
+  /** Drafts in the place of the prompt; its token ids must mean the same. */
+  draftModel?: NativeModel;
+  /** Tokens that the draft model drafts at a time; 3 unless told. */
+  numDraftTokens?: number;
+}
+
+/** How a text is searched for what may come next. */
+export interface NativePromptLookup {
+  /** Tokens that must have come before; 3 unless told. */
+  minNgram?: number;
+  /** Tokens drafted at most; 16 unless told. */
+  tokens?: number;
+  /** Draft even where it takes more time than it saves. */
+  always?: boolean;
 }
 
 /** Tokens in the order generated; `top…` hold `tokens.length × topLogprobs` values, most probable first. */
@@ -269,6 +285,9 @@ export interface NativeStats {
   cachedTokens: number;
   /** Tokens generated, the stop token included. */
   completionTokens: number;
+  /** Tokens that were drafted, and how many of them were chosen. */
+  draftTokens: number;
+  acceptedTokens: number;
   /** From the start to the first token. */
   promptMs: number;
   /** From the first token to the last. */

@@ -1,7 +1,8 @@
 import { ValidationError } from "../errors.js";
 import type { CheckedRequest } from "../request.js";
+import type { MlxOptions } from "../types.js";
 import type { LoadedModel } from "./model.js";
-import type { NativeSampling } from "./native-types.js";
+import type { NativePromptLookup, NativeSampling } from "./native-types.js";
 
 /**
  * Translates the sampling options of a request for the addon. Where the request is silent, `top_p`,
@@ -40,7 +41,21 @@ export function toNativeSampling(
     logprobs: request.logprobs === true || request.topLogprobs !== undefined,
     topLogprobs: Math.min(request.topLogprobs ?? 0, vocabSize),
     promptCache: mlx.promptCache,
+    promptLookup: promptLookupOf(mlx),
+    numDraftTokens: mlx.numDraftTokens,
   };
+}
+
+function promptLookupOf(mlx: MlxOptions): NativePromptLookup | undefined {
+  const { promptLookup = true, draftModel, maxKvSize } = mlx;
+  // Reading several tokens at once would forget others than reading them one by one.
+  if (maxKvSize !== undefined && (draftModel !== undefined || typeof promptLookup === "object")) {
+    const name = draftModel === undefined ? "promptLookup" : "draftModel";
+    throw new ValidationError(`maxKvSize cannot be combined with ${name}.`);
+  }
+  if (promptLookup === false || maxKvSize !== undefined) return undefined;
+  // Whoever says how to look up wants it wherever something came before.
+  return promptLookup === true ? {} : { ...promptLookup, always: true };
 }
 
 // A checkpoint may hold anything here; what makes no sense is as good as absent.

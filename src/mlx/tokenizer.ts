@@ -34,6 +34,10 @@ export interface Tokenizer {
   tokenBytes(id: number, first?: boolean): Uint8Array | undefined;
   /** True for tokens that stand for no text, such as the end of a turn. */
   isSpecial(id: number): boolean;
+  /** Whether every token of another one has the same id, and there are no more. */
+  hasSameTokens(other: Tokenizer): boolean;
+  /** The id of each token by its name. */
+  vocabulary(): ReadonlyMap<string, number>;
   /** Fresh state of the changes that a decoded text as a whole undergoes. */
   textSteps(): TextStep[];
 }
@@ -81,6 +85,7 @@ interface Encoder {
   ): { ids: (number | null | undefined)[] };
   token_to_id(token: string): number | undefined;
   id_to_token(id: number): string | undefined;
+  get_vocab(): Map<string, number>;
   model: {
     tokens_to_ids: Map<string, number>;
     encode(words: string[]): string[];
@@ -97,6 +102,7 @@ class CheckpointTokenizer implements Tokenizer {
   readonly #special: ReadonlySet<number>;
   readonly #cleansUp: boolean;
   readonly #bytes: Uint8Array[] = [];
+  readonly #sameTokens = new WeakSet<Tokenizer>();
 
   constructor(json: TokenizerJson, decoder: TokenDecoder, config: Json) {
     this.#encoder = createEncoder(json);
@@ -141,6 +147,19 @@ class CheckpointTokenizer implements Tokenizer {
 
   isSpecial(id: number): boolean {
     return this.#special.has(id);
+  }
+
+  vocabulary(): ReadonlyMap<string, number> {
+    return this.#encoder.get_vocab();
+  }
+
+  hasSameTokens(other: Tokenizer): boolean {
+    if (other === this || this.#sameTokens.has(other)) return true;
+    const [own, others] = [this.vocabulary(), other.vocabulary()];
+    if (own.size !== others.size) return false;
+    for (const [token, id] of own) if (others.get(token) !== id) return false;
+    this.#sameTokens.add(other);
+    return true;
   }
 
   textSteps(): TextStep[] {

@@ -1,19 +1,21 @@
 import { resolve } from "node:path";
 import { abortedBy, untilAborted } from "../abort.js";
-import type { LLMError } from "../errors.js";
+import { type LLMError, ModelLoadError } from "../errors.js";
 import type { PullSettings } from "../hub/pull.js";
 import { admit } from "../mlx/admission.js";
 import { generateText, type GenerationOutcome } from "../mlx/generation.js";
 import { expandHome } from "../home-folder.js";
 import { DEMO, looksLikePath, type ModelSearch } from "../mlx/model-names.js";
-import type { LoadOptions } from "../mlx/model.js";
-import { type ModelLease, ModelPool } from "../mlx/model-pool.js";
+import type { LoadedModel, LoadOptions } from "../mlx/model.js";
+import { type ModelLease, ModelPool, type WantedModel } from "../mlx/model-pool.js";
 import { loadNative, nativeAvailability } from "../mlx/native.js";
 import type { PromptCacheOptions } from "../mlx/prompt-cache.js";
 import { generationError } from "../mlx/native-errors.js";
+import type { NativeSampling } from "../mlx/native-types.js";
 import { toNativeSampling } from "../mlx/sampling.js";
 import type { CheckedRequest } from "../request.js";
 import type {
+  MlxOptions,
   ModelDetails,
   ModelInfo,
   ProviderHealth,
@@ -108,7 +110,7 @@ export class MlxProvider implements Provider {
   }
 
   async showModel(model: string, { signal }: QueryContext): Promise<ModelDetails> {
-    const folder = await untilAborted(this.#find(model), signal);
+    const folder = await untilAborted(this.#folderOf(model), signal);
     const { showLocalModel } = await import("../mlx/model-details.js");
     const details = judged(await untilAborted(showLocalModel(model, folder), signal));
     return { ...details, loaded: this.#pool.isLoaded(folder) };
@@ -125,7 +127,7 @@ export class MlxProvider implements Provider {
 
   async contextLength(model?: string): Promise<number | undefined> {
     const { readModelFiles } = await import("../mlx/model-files.js");
-    const folder = await this.#find(model ?? this.defaultModel);
+    const folder = await this.#folderOf(model ?? this.defaultModel);
     return (await readModelFiles(folder)).contextLength;
   }
 
@@ -138,12 +140,12 @@ export class MlxProvider implements Provider {
   }
 
   async unloadModel(model?: string): Promise<void> {
-    this.#pool.release(await this.#find(model ?? this.defaultModel));
+    this.#pool.release(await this.#folderOf(model ?? this.defaultModel));
   }
 
   async *pullModel(model: string, context: PullContext): AsyncGenerator<PullProgress> {
     // It came with the package.
-    if (model === DEMO) return yield { status: "success", path: await this.#find(model) };
+    if (model === DEMO) return yield { status: "success", path: await this.#folderOf(model) };
     // What talks to the Hub takes a while to load.
     const { pullFromHub, PULL_DEFAULTS } = await import("../hub/pull.js");
     yield* pullFromHub({ ...context, model }, this.#download ?? PULL_DEFAULTS);
@@ -171,10 +173,16 @@ export class MlxProvider implements Provider {
     { signal, startedAt }: CallContext,
   ): AsyncGenerator<readonly ProviderEvent[]> {
     const name = request.model ?? this.defaultModel;
-    const { quantize, adapter, distributed } = request.providerOptions?.mlx ?? {};
-    const lease = await this.#acquire(name, signal, { quantize, distributed });
+    const { quantize, adapter, distributed, draftModel } = request.providerOptions?.mlx ?? {};
+    if (distributed) refuseGuesses(request.providerOptions?.mlx);
+    const wanted = await this.#find(name, signal, { quantize, distributed });
+    const drafting = draftModel ? await this.#find(draftModel, signal) : undefined;
+    const lease = await this.#pool.acquire(wanted, signal, drafting);
     let adapted: ModelLease | undefined;
+    let draft: ModelLease | undefined;
     try {
+      draft = drafting ? await this.#pool.acquire(drafting, signal, wanted) : undefined;
+      if (draft) checkTokens(draft.model, lease.model);
       adapted = adapter ? await this.#adapt(lease, adapter, signal) : undefined;
       const { model } = adapted ?? lease;
       const { buildPrompt } = await import("../mlx/prompt.js");
@@ -182,10 +190,11 @@ export class MlxProvider implements Provider {
       if (name === DEMO && request.model === undefined && !this.#isModelNamed) {
         warnings.push(`no model was named, so the small model "${DEMO}" answers`);
       }
-      const sampling = {
+      const sampling: NativeSampling = {
         ...toNativeSampling(request, model, maxTokens),
         ...admit(model, tokens.length, request.providerOptions?.mlx),
         boundaries,
+        draftModel: draft?.model.native,
       };
       yield [{ type: "start", model: name, warnings }];
       const job = { tokens, sampling, stops: request.stop, signal };
@@ -200,25 +209,25 @@ export class MlxProvider implements Provider {
       yield [finish];
     } finally {
       adapted?.release();
+      draft?.release();
       lease.release();
     }
   }
 
-  async #find(model: string): Promise<string> {
+  async #folderOf(model: string): Promise<string> {
     // What reads models' files takes a while to load, and who asks servers never needs it.
     const { findModel } = await import("../mlx/model-files.js");
     return findModel(model, this.#search);
   }
 
-  async #acquire(
-    name: string,
-    signal: AbortSignal,
-    options: LoadOptions = {},
-  ): Promise<ModelLease> {
+  async #acquire(name: string, signal: AbortSignal): Promise<ModelLease> {
+    return this.#pool.acquire(await this.#find(name, signal), signal);
+  }
+
+  async #find(name: string, signal: AbortSignal, options?: LoadOptions): Promise<WantedModel> {
     // First, because where MLX cannot run it does not matter which models there are.
     loadNative();
-    const folder = await untilAborted(this.#find(name), signal);
-    return this.#pool.acquire({ folder, ...options }, signal);
+    return { folder: await untilAborted(this.#folderOf(name), signal), ...options };
   }
 
   async #adapt({ model }: ModelLease, adapter: string, signal: AbortSignal): Promise<ModelLease> {
@@ -243,6 +252,30 @@ export class MlxProvider implements Provider {
       return signal.aborted ? abortedBy(signal) : generationError(error);
     }
   }
+}
+
+/** Throws unless a draft model means the same by its token ids. */
+function checkTokens(draft: LoadedModel, model: LoadedModel): void {
+  if (model.tokenizer.hasSameTokens(draft.tokenizer)) return;
+  const { folder } = draft.files;
+  throw new ModelLoadError(
+    `The draft model in ${folder} has other tokens than the model in ${model.files.folder}.`,
+    {
+      code: "draft_tokens_differ",
+      url: folder,
+      hint: "Choose a smaller model of the same family.",
+    },
+  );
+}
+
+/** Processes that share a model take one step at a time. */
+function refuseGuesses({ draftModel, promptLookup }: MlxOptions = {}): void {
+  if (draftModel === undefined && typeof promptLookup !== "object") return;
+  const name = draftModel === undefined ? "promptLookup" : "draftModel";
+  throw new ValidationError(
+    `providerOptions.mlx.${name} is not for a model that processes share.`,
+    { code: "unsupported", hint: `Leave out ${name}, or distributed.` },
+  );
 }
 
 /** The engine's queue has joined what came together. */
@@ -287,6 +320,7 @@ function usageOf({ stats, completionTokens }: GenerationOutcome): Usage {
 /** The speeds as mlx-lm counts them: the first token ends the prompt's time. */
 function timingsOf({ stats, firstTokenAt }: GenerationOutcome, startedAt: number): Timings {
   const { promptTokens, cachedTokens, completionTokens, promptMs, decodeMs } = stats;
+  const { draftTokens, acceptedTokens } = stats;
   return {
     // Not the engine's time: a call may have waited for its turn.
     firstTokenMs: firstTokenAt && firstTokenAt - startedAt,
@@ -294,6 +328,7 @@ function timingsOf({ stats, firstTokenAt }: GenerationOutcome, startedAt: number
     // The second token is computed while the first is read: a short reply has no speed to speak of.
     tokensPerSecond:
       completionTokens < FEWEST_TIMED ? undefined : perSecond(completionTokens, decodeMs),
+    ...(draftTokens > 0 ? { draftTokens, acceptedTokens } : {}),
   };
 }
 

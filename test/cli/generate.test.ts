@@ -154,6 +154,17 @@ describe("flags", () => {
       },
     ],
     [
+      ["--draft-model", "org/small", "--num-draft-tokens", "4", "--no-prompt-lookup"],
+      {
+        sources: { flags: { provider: "mlx" } },
+        request: {
+          providerOptions: {
+            mlx: { draftModel: "org/small", numDraftTokens: 4, promptLookup: false },
+          },
+        },
+      },
+    ],
+    [
       ["--max-kv-size", "64", "--prefill-step-size", "512"],
       {
         sources: { flags: { provider: "mlx" } },
@@ -212,6 +223,10 @@ describe("flags", () => {
     [["-p", "gpt"], "Allowed choices are mlx, ollama, lmstudio, auto."],
     [["-p", "ollama", "-m", "mlx:demo"], "name two providers"],
     [["-p", "ollama", "--raw"], "error: --raw: only mlx can do that, not ollama"],
+    [
+      ["-p", "ollama", "--no-prompt-lookup"],
+      "error: --no-prompt-lookup: only mlx can do that, not ollama",
+    ],
     [
       ["-m", "lmstudio:x", "--xtc-threshold", "0.1"],
       "error: --xtc-threshold: only mlx can do that, not lmstudio",

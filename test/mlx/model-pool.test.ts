@@ -50,6 +50,21 @@ test("a model that is to be quantized is another one", async () => {
   expect(shelf.log).toEqual(["load a", "load a 4"]);
 });
 
+test("a companion stays as long as the model, and leaves with it", async () => {
+  const { shelf, pool, acquire } = makePool();
+  const signal = new AbortController().signal;
+  const [model, companion] = [{ folder: "model" }, { folder: "companion" }];
+  for (let repeat = 0; repeat < 2; repeat++) {
+    const leases = [await pool.acquire(model, signal, companion)];
+    leases.push(await pool.acquire(companion, signal, model));
+    for (const lease of leases) lease.release();
+  }
+  expect(shelf.log).toEqual(["load model", "load companion"]);
+  await acquire("another");
+  expect(shelf.log).toContain("free model");
+  expect(shelf.log).toContain("free companion");
+});
+
 test("before another model is loaded, those that nobody uses are freed", async () => {
   const { shelf, pool, acquire } = makePool();
   await acquire("used");

@@ -14,13 +14,15 @@ function samplingOf(fields: Partial<LLMRequest>, generationConfig: object = {}) 
 }
 
 test("without options only the temperature is set", () => {
-  const { maxTokens, stopTokens, temperature, logprobs, topLogprobs, ...rest } = samplingOf({});
+  const { maxTokens, stopTokens, temperature, logprobs, topLogprobs, promptLookup, ...rest } =
+    samplingOf({});
   expect({ maxTokens, stopTokens, temperature }).toEqual({
     maxTokens: 7,
     stopTokens: [2, 3],
     temperature: 0.7,
   });
   expect({ logprobs, topLogprobs }).toEqual({ logprobs: false, topLogprobs: 0 });
+  expect(promptLookup).toEqual({});
   expect(Object.values(rest).every((value) => value === undefined)).toBe(true);
 });
 
@@ -42,6 +44,30 @@ test("every option goes through", () => {
     ...mlx,
     logprobs: true,
   });
+});
+
+test.each([
+  [undefined, {}],
+  [true, {}],
+  [false, undefined],
+  [{ minNgram: 2 }, { minNgram: 2, always: true }],
+])("promptLookup %j looks up %j", (promptLookup, expected) => {
+  const mlx = { promptLookup, numDraftTokens: 5 };
+  const sampling = samplingOf({ providerOptions: { mlx } });
+  expect(sampling.promptLookup).toEqual(expected);
+  expect(sampling.numDraftTokens).toBe(5);
+});
+
+test("a limited cache is not combined with guesses", () => {
+  const limited = (mlx: object) =>
+    samplingOf({ providerOptions: { mlx: { ...mlx, maxKvSize: 64 } } });
+  expect(limited({}).promptLookup).toBeUndefined();
+  expect(() => limited({ draftModel: "small" })).toThrow(
+    "maxKvSize cannot be combined with draftModel",
+  );
+  expect(() => limited({ promptLookup: {} })).toThrow(
+    "maxKvSize cannot be combined with promptLookup",
+  );
 });
 
 test("a bias becomes pairs of numbers", () => {

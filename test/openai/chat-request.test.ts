@@ -284,14 +284,18 @@ describe("mlx_lm.server", () => {
     expect(JSON.stringify(body.xtc_probability)).toContain(".");
   });
 
-  test.each([{ raw: true }, { distributed: true }, { prefillStepSize: 512 }])(
-    "refuses %j",
-    (mlx) => {
-      const send = () => sent(MLX_LM_SERVER, { providerOptions: { mlx } });
-      expect(send).toThrow(ValidationError);
-      expect(send).toThrow(`providerOptions.mlx.${Object.keys(mlx)[0]}`);
-    },
-  );
+  test.each([
+    { raw: true },
+    { distributed: true },
+    { prefillStepSize: 512 },
+    { promptLookup: true },
+    { draftModel: "org/small" },
+    { numDraftTokens: 4 },
+  ])("refuses %j", (mlx) => {
+    const send = () => sent(MLX_LM_SERVER, { providerOptions: { mlx } });
+    expect(send).toThrow(ValidationError);
+    expect(send).toThrow(`providerOptions.mlx.${Object.keys(mlx)[0]}`);
+  });
 
   test("gets no tools where none may be called", () => {
     expect(sent(MLX_LM_SERVER, { tools: [WEATHER], toolChoice: "none" })).not.toHaveProperty(

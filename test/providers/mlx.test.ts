@@ -294,6 +294,51 @@ describeNative("the MLX provider", (addon) => {
       expect(response.usage.completionTokens).toBe(length + 1);
     });
 
+    test("guesses from the prompt or by a draft model change no text", async () => {
+      const guessing = async (mlx: object) => {
+        const options = { maxTokens: 80, temperature: 1, seed: 3, providerOptions: { mlx } };
+        const { response } = await collect(provider, { messages: "Hello Hello", ...options });
+        return { content: response.content, ...response.timings };
+      };
+      const plain = await guessing({ promptLookup: false });
+      const lookedUp = await guessing({ promptLookup: { minNgram: 1 } });
+      const drafted = await guessing({ draftModel: "wide", numDraftTokens: 2 });
+      expect(plain).not.toHaveProperty("draftTokens");
+      expect(lookedUp.content).toBe(plain.content);
+      expect(lookedUp.draftTokens).toBeGreaterThan(0);
+      expect(drafted.content).toBe(plain.content);
+      expect(drafted.acceptedTokens).toBeGreaterThan(0.6 * drafted.draftTokens!);
+    });
+
+    test.each([{ draftModel: "wide" }, { promptLookup: { tokens: 4 } }])(
+      "%j is refused for a model that processes share",
+      async (guesses) => {
+        const mlx = { distributed: true, ...guesses };
+        const request = { messages: "Hi", providerOptions: { mlx } };
+        const failure = await failureOf(collect(provider, request));
+        expect(failure).toMatchObject({ name: "ValidationError", code: "unsupported" });
+        expect(failure.message).toContain(Object.keys(guesses)[0]!);
+      },
+    );
+
+    test("a draft model stays in memory beside the model", async () => {
+      const mlx = { draftModel: "wide" };
+      await collect(provider, { messages: "Hi", maxTokens: 2, providerOptions: { mlx } });
+      const isLoaded = (path: string) =>
+        provider.isLoaded({ id: "any", provider: "mlx", object: "model", path });
+      expect([folder, join(places, "wide")].map(isLoaded)).toEqual([true, true]);
+    });
+
+    test("a draft model with other tokens is refused by name", async () => {
+      const mlx = { draftModel: "demo" };
+      const failure = await failureOf(
+        collect(provider, { messages: "Hi", providerOptions: { mlx } }),
+      );
+      expect(failure).toBeInstanceOf(ModelLoadError);
+      expect(failure).toMatchObject({ code: "draft_tokens_differ" });
+      expect(failure.message).toMatch(/^The draft model in .*demo has other tokens than the model/);
+    });
+
     test("a bias chooses the token", async () => {
       const { response } = await collect(provider, {
         messages: "Hi",
