@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
 import { abortedBy, untilAborted } from "../abort.js";
-import { type LLMError, ModelLoadError } from "../errors.js";
+import { type LLMError, ModelLoadError, ValidationError } from "../errors.js";
 import type { PullSettings } from "../hub/pull.js";
 import { admit } from "../mlx/admission.js";
 import { generateText, type GenerationOutcome } from "../mlx/generation.js";

@@ -76,8 +76,11 @@ describeNative("random requests", (addon) => {
       };
       await Promise.all(Array.from({ length: AT_ONCE }, worker));
       model.close();
-      // MLX keeps a few single numbers.
-      expect(Math.abs((await activeBytes()) - before)).toBeLessThan(1024);
+      // MLX keeps a few single numbers, and may be computing what nobody waits for any more.
+      for (const deadline = Date.now() + 10_000; (await activeBytes()) > before + 1024; ) {
+        if (Date.now() > deadline) throw new Error(`${await activeBytes()} bytes are left`);
+        await new Promise((resolve) => setTimeout(resolve, 10));
+      }
     },
     60_000,
   );
