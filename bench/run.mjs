@@ -1,6 +1,6 @@
 // npm run bench: how this package compares with mlx-lm on this machine, in one run.
-//   --only decode,graph   measures only these: decode, prefill, graph, speculation, batch, import,
-//                         start, load, event-loop
+//   --only decode,graph   measures only these: decode, prefill, graph, speculation, second-turn,
+//                         batch, import, start, load, event-loop
 //   --pairs 7             measurements of each side
 //   --python FILE         a Python with mlx-lm; else LLM_CLIENT_ORACLE_PYTHON, else one of its own
 //   --json                prints the figures as JSON
@@ -16,6 +16,7 @@ import { measureEventLoop } from "./event-loop.mjs";
 import { measureImport } from "./import.mjs";
 import { measureLoad } from "./load.mjs";
 import { benchModels, findPython, startReference } from "./python.mjs";
+import { measureSecondTurn } from "./second-turn.mjs";
 import { measureSpeculation } from "./speculation.mjs";
 import { measureSpeed } from "./speed.mjs";
 import { measureStart } from "./start.mjs";
@@ -25,6 +26,7 @@ const known = [
   "prefill",
   "graph",
   "speculation",
+  "second-turn",
   "batch",
   "import",
   "start",
@@ -83,6 +85,10 @@ async function bench() {
     } finally {
       reference.close();
     }
+  }
+  if (parts.includes("second-turn")) {
+    const folders = [models["llama-6x128"], models["qwen3_5-8x128"]];
+    tables.push(await measureSecondTurn({ addon, folders, pairs }));
   }
   if (parts.includes("speculation")) {
     const checkpoints = [
