@@ -72,7 +72,7 @@ async function generateWithMemory(addon, model, prompt) {
 
 const folder = join(root, "docs", "performance");
 mkdirSync(folder, { recursive: true });
-const figures = join(folder, "curves.json");
+const figures = join(root, ".cache", "bench", "curves.json");
 writeFileSync(figures, `${JSON.stringify(await measureCurves(), null, 1)}\n`);
 run(findPlotPython(), [join(root, "bench", "plot.py"), figures, folder], {
   purpose: "bench/plot.py",
