@@ -3,7 +3,9 @@ import { join } from "node:path";
 import { transform } from "esbuild";
 import { readPage, root } from "../helpers/markdown.js";
 
-const pages = readdirSync(join(root, "docs")).map((name) => `docs/${name}`);
+const pages = readdirSync(join(root, "docs"))
+  .filter((name) => name.endsWith(".md"))
+  .map((name) => `docs/${name}`);
 
 describe("every page", () => {
   test.each(pages)("%s links only to what is there", (page) => {
