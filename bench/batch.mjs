@@ -52,7 +52,7 @@ export async function generateTogether(model, prompts) {
   const rows = prompts.map(async (prompt) => {
     const times = [];
     const note = (count) => times.push(...Array(count).fill(performance.now() - start));
-    const { ids } = await generate(model, prompt, tokens, note);
+    const { ids } = await generate(model, prompt, { maxTokens: tokens }, note);
     return { ids, times };
   });
   const replies = await Promise.all(rows);

@@ -64,7 +64,7 @@ async function measureCurves() {
 /** A reply, and what MLX held when its last token came. */
 async function generateWithMemory(addon, model, prompt) {
   let activeBytes = 0;
-  const stats = await generate(model, prompt, tokens, () => {
+  const stats = await generate(model, prompt, { maxTokens: tokens }, () => {
     activeBytes = Math.max(activeBytes, addon.memory().active);
   });
   return { ...stats, activeBytes };

@@ -2,7 +2,7 @@
 import { basename } from "node:path";
 import { say } from "../scripts/native/tools.mjs";
 import { alternate, compared } from "./pairs.mjs";
-import { loadOurs } from "./speed.mjs";
+import { generate, loadOurs } from "./speed.mjs";
 
 const firstTurn = 2000;
 const secondTurn = 40;
@@ -14,16 +14,6 @@ export async function measureSecondTurn({ addon, folders, pairs }) {
   for (const folder of folders) {
     const model = await loadOurs(addon, folder);
     await model.limitPromptCache({ bytes: 1e9 });
-    const generate = async (prompt, options) => {
-      const session = model.session();
-      const settings = { stopTokens: [], temperature: 0, ...options };
-      const ids = [];
-      const stats = await session.generate(Uint32Array.from(prompt), settings, ({ tokens }) =>
-        ids.push(...tokens),
-      );
-      session.close();
-      return { ...stats, ids };
-    };
     let chats = 0;
     // Each chat is another one, so that the cache knows nothing but its first turn.
     const chat = async (promptCache) => {
@@ -32,9 +22,9 @@ export async function measureSecondTurn({ addon, folders, pairs }) {
         { length: firstTurn },
         (_, place) => (chats * 31 + place * 7) % 1000,
       );
-      const { ids } = await generate(prompt, { maxTokens: 16, promptCache });
+      const { ids } = await generate(model, prompt, { maxTokens: 16, promptCache });
       const next = [...prompt, ...ids, ...prompt.slice(0, secondTurn)];
-      return (await generate(next, { maxTokens: 1, promptCache })).promptMs;
+      return (await generate(model, next, { maxTokens: 1, promptCache })).promptMs;
     };
     const samples = await alternate(
       pairs,

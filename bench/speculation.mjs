@@ -2,7 +2,7 @@
 import { basename } from "node:path";
 import { say } from "../scripts/native/tools.mjs";
 import { alternate, compared } from "./pairs.mjs";
-import { loadOurs, promptOf } from "./speed.mjs";
+import { generate, loadOurs, promptOf } from "./speed.mjs";
 
 /** So hot that every token is as probable as any other; `few` leaves only so many of them. */
 const drawn = (few) => ({
@@ -26,11 +26,9 @@ export async function measureSpeculation({ addon, checkpoints, pairs }) {
   for (const { folder, tokens } of checkpoints) {
     const model = await loadOurs(addon, folder);
     const speed = async (sampling, drafts) => {
-      const session = model.session();
-      const settings = { ...sampling, ...drafts, maxTokens: tokens, stopTokens: [] };
-      const stats = await session.generate(Uint32Array.from(promptOf(64)), settings, () => {});
-      session.close();
-      return ((tokens - 1) / stats.decodeMs) * 1e3;
+      const options = { ...sampling, ...drafts, maxTokens: tokens };
+      const { decodeMs } = await generate(model, promptOf(64), options);
+      return ((tokens - 1) / decodeMs) * 1e3;
     };
     for (const { text, sampling, goal } of TEXTS) {
       const samples = await alternate(

@@ -13,11 +13,11 @@ export async function loadOurs(addon, folder) {
   return addon.load(config, [join(folder, "model.safetensors")]).model;
 }
 
-/** Generates greedily; `onTokens` hears of tokens as they come. */
-export async function generate(model, prompt, tokens, onTokens = () => {}) {
+/** Generates, greedily unless `options` say otherwise; `onTokens` hears of tokens as they come. */
+export async function generate(model, prompt, options, onTokens = () => {}) {
   const session = model.session();
   const ids = [];
-  const sampling = { maxTokens: tokens, stopTokens: [], temperature: 0 };
+  const sampling = { stopTokens: [], temperature: 0, ...options };
   const stats = await session.generate(Uint32Array.from(prompt), sampling, (batch) => {
     ids.push(...batch.tokens);
     onTokens(batch.tokens.length);
@@ -39,7 +39,7 @@ export async function measureSpeed({ addon, reference, checkpoints, pairs, parts
   for (const { folder, tokens, decodeGoal } of checkpoints) {
     const name = basename(folder);
     const model = await loadOurs(addon, folder);
-    const ours = ({ prompt, tokens }) => generate(model, prompt, tokens);
+    const ours = ({ prompt, tokens }) => generate(model, prompt, { maxTokens: tokens });
     const decode = { folder, prompt: promptOf(32), tokens };
     const prefill = { folder, prompt: promptOf(256), tokens: 1 };
     checkSameReply(name, await ours(decode), await reference.ask(decode));

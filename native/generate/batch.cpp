@@ -4,6 +4,7 @@
 #include <chrono>
 #include <span>
 
+#include "generate/milliseconds.h"
 #include "mlx/memory.h"
 
 using mx::array;
@@ -12,11 +13,6 @@ namespace {
 
 // MLX keeps freed buffers for reuse, and decoding frees a new size whenever the cache grows.
 constexpr int steps_between_cache_clears = 256;
-
-double milliseconds_since(std::chrono::steady_clock::time_point begin) {
-  const auto time = std::chrono::steady_clock::now() - begin;
-  return std::chrono::duration<double, std::milli>(time).count();
-}
 
 /// A row of (B) or (B, …).
 array one_row(const array& a, size_t row) {

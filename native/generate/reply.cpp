@@ -3,13 +3,10 @@
 #include <algorithm>
 #include <functional>
 
+#include "generate/milliseconds.h"
 #include "mlx/memory.h"
 
 namespace {
-
-double milliseconds(std::chrono::steady_clock::duration time) {
-  return std::chrono::duration<double, std::milli>(time).count();
-}
 
 TokenEvent to_event(uint32_t token, const Sample& sample) {
   TokenEvent event{token, 0.0f, {}};

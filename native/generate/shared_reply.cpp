@@ -4,6 +4,8 @@
 #include <span>
 #include <utility>
 
+#include "generate/milliseconds.h"
+
 using mx::array;
 
 bool SharedReply::step() {
@@ -72,8 +74,7 @@ void SharedReply::forward(Timeline& timeline) {
   queued.insert(queued.end(), {timeline.token, cancelled_});
   timeline.unread = std::move(sample);
   reply_->count_appended(1);
-  const std::chrono::duration<double, std::milli> time = std::chrono::steady_clock::now() - begin;
-  if (previous) reply_->add_graph_ms(time.count());
+  if (previous) reply_->add_graph_ms(milliseconds_since(begin));
   mx::async_eval(queued);
 }
 

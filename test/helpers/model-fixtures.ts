@@ -78,17 +78,21 @@ export function weightFilesOf(folder: string): string[] {
   return files.sort().map((file) => join(folder, file));
 }
 
-/** A whole reply in a session of its own. */
+/** A whole reply in a session of its own; `onDelivered` hears how many tokens have come. */
 export async function generateAll(
   model: NativeModel,
   prompt: Uint32Array,
   sampling: Partial<NativeSampling>,
+  onDelivered: (count: number) => void = () => {},
 ): Promise<{ tokens: number[]; stats: NativeStats }> {
   const session = model.session();
   const tokens: number[] = [];
   const settings = { maxTokens: 16, stopTokens: [], temperature: 0, ...sampling };
   try {
-    const stats = await session.generate(prompt, settings, (batch) => tokens.push(...batch.tokens));
+    const stats = await session.generate(prompt, settings, (batch) => {
+      tokens.push(...batch.tokens);
+      onDelivered(tokens.length);
+    });
     return { tokens, stats };
   } finally {
     session.close();

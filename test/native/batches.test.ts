@@ -23,33 +23,16 @@ async function together(model: NativeModel, rows: Row[]): Promise<number[][]> {
   const replies: Promise<number[]>[] = [];
   const startDue = (delivered: number) => {
     for (; rows[replies.length] && rows[replies.length]!.after <= delivered; ) {
-      const row = rows[replies.length]!;
-      replies.push(reply(model, row, replies.length === 0 ? startDue : () => {}));
+      const { prompt, sampling } = rows[replies.length]!;
+      const onDelivered = replies.length === 0 ? startDue : undefined;
+      const reply = generateAll(model, prompt, sampling, onDelivered);
+      replies.push(reply.then(({ tokens }) => tokens));
     }
   };
   startDue(0);
   await replies[0];
   startDue(Infinity);
   return Promise.all(replies);
-}
-
-async function reply(
-  model: NativeModel,
-  { prompt, sampling }: Row,
-  onDelivered: (count: number) => void,
-): Promise<number[]> {
-  const session = model.session();
-  const tokens: number[] = [];
-  try {
-    const settings = { maxTokens: 16, stopTokens: [], temperature: 0, ...sampling };
-    await session.generate(prompt, settings, (batch) => {
-      tokens.push(...batch.tokens);
-      onDelivered(tokens.length);
-    });
-    return tokens;
-  } finally {
-    session.close();
-  }
 }
 
 async function alone(model: NativeModel, rows: Row[]): Promise<number[][]> {
