@@ -70,6 +70,8 @@ bool ReadTask::advance() {
   if (*cancelled_) throw EngineError("cancelled", "loading was cancelled");
   if (!made_) {
     if (!is_ready()) return true;
+    // Tensors would settle in the larger buffers that others have left.
+    mx::clear_cache();
     make();
     for (const mx::array& tensor : unread_) state_->bytes += tensor.nbytes();
     made_ = true;
