@@ -67,6 +67,7 @@ export type {
   ProviderOptions,
   PullProgress,
   Reasoning,
+  ReasoningEffort,
   RemovedModel,
   ResponseFormat,
   RetryInfo,

@@ -1,16 +1,19 @@
 import * as z from "zod/mini";
 import { ValidationError } from "./errors.js";
 import { QUANTIZE } from "./quantize.js";
-import type { LLMRequest, Message, StreamingRequest } from "./types.js";
+import type { LLMRequest, Message, Reasoning, ReasoningEffort, StreamingRequest } from "./types.js";
 import { allow, check, describeProblem } from "./validation.js";
 
 /** A validated request in its one normal form. */
 export interface CheckedRequest
-  extends Omit<LLMRequest, "messages" | "stop" | "stream" | "temperature"> {
+  extends Omit<LLMRequest, "messages" | "stop" | "stream" | "temperature" | "reasoning"> {
   messages: Message[];
   /** Empty for none. */
   stop: string[];
   temperature: number;
+  reasoning?: boolean | ReasoningEffort;
+  /** Most tokens of reasoning. */
+  reasoningBudget?: number;
 }
 
 const DEFAULT_TEMPERATURE = 0.7;
@@ -178,6 +181,13 @@ const providerOptions = z.strictObject(
   "an object",
 );
 
+const EFFORT = z.enum(["low", "medium", "high"], '"low", "medium" or "high"');
+
+const reasoningOptions = z.strictObject({
+  effort: z.optional(EFFORT),
+  maxTokens: z.optional(allow.whole(1, MAX_COUNT)),
+});
+
 const logitBias = z.record(
   z.string().check(z.regex(/^\d+$/)),
   allow.number(-100, 100),
@@ -220,8 +230,8 @@ const requestSchema = z.strictObject(
     responseFormat: z.optional(responseFormat),
     reasoning: z.optional(
       z.union(
-        [z.boolean(), z.enum(["low", "medium", "high"])],
-        'true, false, "low", "medium" or "high"',
+        [z.boolean(), EFFORT, reasoningOptions],
+        'true, false, "low", "medium", "high" or { effort, maxTokens }',
       ),
     ),
     signal: z.optional(z.instanceof(AbortSignal, { error: "an AbortSignal" })),
@@ -250,13 +260,26 @@ export function checkRequest(input: string | LLMRequest | StreamingRequest): Che
     stop = [],
     stream: _stream,
     temperature = DEFAULT_TEMPERATURE,
+    reasoning,
     ...rest
   } = result.value;
   return {
     ...rest,
+    ...checkedReasoning(reasoning),
     temperature,
     messages: typeof messages === "string" ? [{ role: "user", content: messages }] : messages,
     stop: typeof stop === "string" ? [stop] : stop,
+  };
+}
+
+function checkedReasoning(
+  reasoning: Reasoning | undefined,
+): Pick<CheckedRequest, "reasoning" | "reasoningBudget"> {
+  const { effort, maxTokens } =
+    typeof reasoning === "object" ? reasoning : { effort: reasoning, maxTokens: undefined };
+  return {
+    ...(effort !== undefined && { reasoning: effort }),
+    ...(maxTokens !== undefined && { reasoningBudget: maxTokens }),
   };
 }
 

@@ -73,8 +73,18 @@ export type ResponseFormat =
   | { type: "json_object" }
   | { type: "json_schema"; schema: Record<string, unknown>; name?: string; strict?: boolean };
 
-/** Whether, or how hard, the model thinks before it answers. */
-export type Reasoning = boolean | "low" | "medium" | "high";
+/** How hard the model thinks before it answers. */
+export type ReasoningEffort = "low" | "medium" | "high";
+
+/** Whether, how hard, and for how long the model thinks before it answers. */
+export type Reasoning =
+  | boolean
+  | ReasoningEffort
+  | {
+      effort?: ReasoningEffort;
+      /** Tokens after which the model is made to answer. */
+      maxTokens?: number;
+    };
 
 /** Options of the MLX provider only. */
 export interface MlxOptions {
@@ -301,6 +311,8 @@ export type StreamEvent =
     }
   | { type: "text"; text: string }
   | { type: "reasoning"; text: string }
+  /** More of a call's arguments, in JSON; the call itself follows as soon as it is whole. */
+  | { type: "tool-call-delta"; index: number; id: string; name: string; argumentsDelta: string }
   | { type: "tool-call"; toolCall: ToolCall }
   | { type: "finish"; response: LLMResponse };
 

@@ -131,7 +131,11 @@ describe("refuses", () => {
     [{ signal: {} }, "signal is {}, but must be an AbortSignal"],
     [
       { reasoning: "hard" },
-      'reasoning is "hard", but must be true, false, "low", "medium" or "high"',
+      'reasoning is "hard", but must be true, false, "low", "medium", "high" or { effort, maxTokens }',
+    ],
+    [
+      { reasoning: { maxTokens: 0 } },
+      "reasoning.maxTokens is 0, but must be a whole number from 1 to",
     ],
     [{ toolChoice: "some" }, 'toolChoice is "some", but must be "auto", "none", "required"'],
     [

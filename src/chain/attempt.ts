@@ -157,7 +157,9 @@ class AttemptedReply implements Reply {
     const reply = this.#collected;
     if (event.type === "text") reply.content += event.text;
     else if (event.type === "reasoning") reply.reasoning = (reply.reasoning ?? "") + event.text;
-    else reply.toolCalls = [...(reply.toolCalls ?? []), event.toolCall];
+    else if (event.type === "tool-call") {
+      reply.toolCalls = [...(reply.toolCalls ?? []), event.toolCall];
+    }
     return event;
   }
 

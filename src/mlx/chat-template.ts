@@ -18,6 +18,8 @@ export interface ChatInput {
 /** Turns a conversation into the prompt that a model was trained on. */
 export interface ChatTemplate {
   render(input: ChatInput): string;
+  /** The template that a conversation is rendered with, with tools or without. */
+  text(hasTools: boolean): string;
 }
 
 /**
@@ -41,7 +43,10 @@ export async function loadChatTemplate(
   const render = compile(fallback, tokens);
   const toolUse = sources.get("tool_use");
   const renderWithTools = toolUse ? compile(toolUse, tokens) : render;
-  return { render: (input) => (input.tools?.length ? renderWithTools(input) : render(input)) };
+  return {
+    render: (input) => (input.tools?.length ? renderWithTools(input) : render(input)),
+    text: (hasTools) => (hasTools && toolUse ? toolUse : fallback).text,
+  };
 }
 
 /**

@@ -22,14 +22,20 @@ export interface TokenTexts {
 export class Detokenizer {
   readonly #tokenizer: TokenTexts;
   readonly #skipSpecialTokens: boolean;
+  readonly #shown: ReadonlySet<number>;
   readonly #steps: TextStep[];
   // A byte order mark is text like any other here.
   readonly #utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
   #first = true;
 
-  constructor(tokenizer: TokenTexts, options: { skipSpecialTokens?: boolean } = {}) {
+  /** `shown` are special tokens that are not skipped. */
+  constructor(
+    tokenizer: TokenTexts,
+    options: { skipSpecialTokens?: boolean; shown?: ReadonlySet<number> } = {},
+  ) {
     this.#tokenizer = tokenizer;
     this.#skipSpecialTokens = options.skipSpecialTokens ?? true;
+    this.#shown = options.shown ?? new Set();
     this.#steps = tokenizer.textSteps();
   }
 
@@ -38,7 +44,7 @@ export class Detokenizer {
     const pieces: Uint8Array[] = [];
     for (let index = 0; index < tokens.length; index++) {
       const id = tokens[index] as number;
-      if (this.#skipSpecialTokens && this.#tokenizer.isSpecial(id)) continue;
+      if (this.#skips(id)) continue;
       const bytes = this.#tokenizer.tokenBytes(id, this.#first);
       if (!bytes) continue;
       pieces.push(bytes);
@@ -47,6 +53,10 @@ export class Detokenizer {
     let text = this.#utf8.decode(Buffer.concat(pieces), { stream: true });
     for (const step of this.#steps) text = step.push(text);
     return text;
+  }
+
+  #skips(id: number): boolean {
+    return this.#skipSpecialTokens && this.#tokenizer.isSpecial(id) && !this.#shown.has(id);
   }
 
   /** The rest; bytes that never became a character are given as U+FFFD. */

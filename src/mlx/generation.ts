@@ -1,5 +1,5 @@
 import { GenerationError } from "../errors.js";
-import type { StreamEvent, TokenLogprob } from "../types.js";
+import type { TokenLogprob } from "../types.js";
 import { Detokenizer } from "./detokenizer.js";
 import { EventQueue } from "./event-queue.js";
 import { tokenLogprob } from "./logprobs.js";
@@ -10,7 +10,8 @@ import type {
   NativeStats,
   NativeTokenBatch,
 } from "./native-types.js";
-import { StopMatcher } from "../stop.js";
+import { PLAIN_TEXT, type ReplyFormat } from "./reply/reply-format.js";
+import { type ReplyEvent, ReplyReader } from "./reply/reply-reader.js";
 
 /** What to generate from a loaded model. */
 export interface GenerationJob {
@@ -18,20 +19,23 @@ export interface GenerationJob {
   sampling: NativeSampling;
   /** Texts that end the reply. */
   stops: string[];
+  /** How the reply is written; plain text unless told. */
+  format?: ReplyFormat;
+  /** Tokens after which reasoning is brought to its end. */
+  reasoningBudget?: number;
   signal: AbortSignal;
 }
 
 /** So many tokens may wait for their reader before the engine pauses the reply. */
 const MOST_WAITING_TOKENS = 512;
 
-/** A piece of the reply. */
-export type TextEvent = Extract<StreamEvent, { type: "text" }>;
-
 /** How a generation ended and what it took. */
 export interface GenerationOutcome {
-  finishReason: "stop" | "length";
+  finishReason: "stop" | "length" | "tool_calls";
   /** Tokens generated, the one that ended the reply included. */
   completionTokens: number;
+  /** Those of them that were reasoning, where the model marks it. */
+  reasoningTokens?: number;
   logprobs: TokenLogprob[];
   stats: NativeStats;
   /** `performance.now()` when the first tokens came. */
@@ -39,14 +43,33 @@ export interface GenerationOutcome {
 }
 
 /**
- * Generates text piece by piece and returns how it went. Leaving the loop or aborting ends the
+ * Generates a reply piece by piece and returns how it went. Leaving the loop or aborting ends the
  * work; an abort throws the signal's reason.
  */
 export async function* generateText(
   model: LoadedModel,
   job: GenerationJob,
-): AsyncGenerator<TextEvent, GenerationOutcome> {
-  const { tokens, sampling, stops, signal } = job;
+): AsyncGenerator<ReplyEvent[], GenerationOutcome> {
+  const reply = new Reply(model, job);
+  let stats = yield* generatePass(model, job, reply);
+  if (reply.isOverBudget) {
+    const { events, next, tokenCount } = reply.endReasoning();
+    if (events.length > 0) yield events;
+    const rest = next && (yield* generatePass(model, next, reply));
+    stats = together(stats, rest, tokenCount);
+  }
+  const events = reply.end();
+  if (events.length > 0) yield events;
+  return reply.outcome(stats);
+}
+
+/** One session of the engine; a reply has several where its reasoning is cut. */
+async function* generatePass(
+  model: LoadedModel,
+  job: GenerationJob,
+  reply: Reply,
+): AsyncGenerator<ReplyEvent[], NativeStats> {
+  const { tokens, sampling, signal } = job;
   signal.throwIfAborted();
   const session = model.native.session();
   const turn = model.shared ? await awaitTurn(job, session) : undefined;
@@ -57,11 +80,10 @@ export async function* generateText(
     queue.fail(signal.reason);
   };
   signal.addEventListener("abort", abort);
-  let firstTokenAt: number | undefined;
   const settings = turn ? { ...sampling, digest: turn.digest } : sampling;
   let waitingTokens = 0;
   const running = session.generate(tokens, settings, (batch) => {
-    firstTokenAt ??= performance.now();
+    reply.firstTokenAt ??= performance.now();
     queue.push(batch);
     waitingTokens += batch.tokens.length;
     if (waitingTokens >= MOST_WAITING_TOKENS) session.pause();
@@ -77,20 +99,17 @@ export async function* generateText(
       turn?.end();
     });
   try {
-    const reply = new ReplyText(model, stops, sampling.logprobs === true);
     for (let batches = await queue.take(); batches; batches = await queue.take()) {
       if (waitingTokens >= MOST_WAITING_TOKENS) session.resume();
       waitingTokens = 0;
-      const text = batches.map((batch) => reply.add(batch)).join("");
-      if (reply.stopped) session.cancel();
-      if (text !== "") yield { type: "text", text };
-      if (reply.stopped) break;
+      const events = reply.add(batches);
+      if (reply.isEnough) session.cancel();
+      if (events.length > 0) yield events;
+      if (reply.isEnough) break;
     }
-    const rest = reply.stopped ? "" : reply.flush();
-    if (rest !== "") yield { type: "text", text: rest };
     const stats = await running;
     signal.throwIfAborted();
-    return { ...outcomeOf(reply, stats), firstTokenAt };
+    return stats;
   } finally {
     signal.removeEventListener("abort", abort);
     session.close();
@@ -115,60 +134,126 @@ async function awaitTurn(
   }
 }
 
-/** The text of a reply as its tokens come in. */
-class ReplyText {
-  readonly logprobs: TokenLogprob[] = [];
-  /** True once a stop text has come. */
-  stopped = false;
-  tokenCount = 0;
+/** A reply as its tokens come in. */
+class Reply {
+  firstTokenAt: number | undefined;
   readonly #model: LoadedModel;
-  readonly #withLogprobs: boolean;
+  readonly #job: GenerationJob;
   readonly #detokenizer: Detokenizer;
-  readonly #stops: StopMatcher;
+  readonly #reader: ReplyReader;
+  readonly #logprobs: TokenLogprob[] = [];
+  /** Kept only where they may have to be read again. */
+  readonly #tokens: number[] = [];
+  #tokenCount = 0;
+  #reasoningCount = 0;
+  #budget: number;
 
-  constructor(model: LoadedModel, stops: string[], withLogprobs: boolean) {
+  constructor(model: LoadedModel, job: GenerationJob) {
+    const { format = PLAIN_TEXT, reasoningBudget = Infinity } = job;
     this.#model = model;
-    this.#withLogprobs = withLogprobs;
-    this.#detokenizer = new Detokenizer(model.tokenizer);
-    this.#stops = new StopMatcher(stops);
+    this.#job = job;
+    this.#detokenizer = new Detokenizer(model.tokenizer, { shown: shownTokens(model, format) });
+    this.#reader = new ReplyReader(format, job.stops);
+    this.#budget = format.endOfReasoning === undefined ? Infinity : reasoningBudget;
   }
 
-  /** Text that is certain after the tokens of a batch. */
-  add(batch: NativeTokenBatch): string {
-    let text = "";
-    for (let index = 0; index < batch.tokens.length && !this.stopped; index++) {
-      this.tokenCount += 1;
-      if (this.#withLogprobs) {
-        this.logprobs.push(tokenLogprob(batch, index, this.#model.tokenizer));
+  /** True once nothing more of what is being generated is wanted. */
+  get isEnough(): boolean {
+    return this.#reader.hasStopped || this.isOverBudget;
+  }
+
+  /** True where the reasoning has taken all its tokens, and goes on. */
+  get isOverBudget(): boolean {
+    return this.#reasoningCount >= this.#budget && this.#reader.isReasoning;
+  }
+
+  /** What is certain after the tokens of some batches. */
+  add(batches: NativeTokenBatch[]): ReplyEvent[] {
+    const events: ReplyEvent[] = [];
+    for (const batch of batches) {
+      for (let index = 0; index < batch.tokens.length && !this.isEnough; index++) {
+        if (this.#job.sampling.logprobs) {
+          this.#logprobs.push(tokenLogprob(batch, index, this.#model.tokenizer));
+        }
+        this.#addToken(batch.tokens[index]!, events);
       }
-      text += this.#push(this.#detokenizer.add([batch.tokens[index]!]));
     }
-    return text;
+    return events;
   }
 
-  /** Text that was held back until the end. */
-  flush(): string {
-    const text = this.#push(this.#detokenizer.flush());
-    if (this.stopped) return text;
-    return text + this.#stops.flush();
+  /** Writes the end of the reasoning; tells what is to be generated behind it, if there is room. */
+  endReasoning(): { events: ReplyEvent[]; next?: GenerationJob; tokenCount: number } {
+    const events: ReplyEvent[] = [];
+    const { tokens, sampling, format } = this.#job;
+    const { tokenizer } = this.#model;
+    const end = tokenizer.encode(format!.endOfReasoning!, { addSpecialTokens: false });
+    this.#budget = Infinity;
+    this.#reader.push(this.#detokenizer.add(end), events);
+    this.#tokenCount += end.length;
+    const tokenCount = this.#tokenCount;
+    const maxTokens = sampling.maxTokens - tokenCount;
+    if (maxTokens <= 0) return { events, tokenCount };
+    const read = Uint32Array.from([...tokens, ...this.#tokens, ...end]);
+    const next = { ...this.#job, tokens: read, sampling: { ...sampling, maxTokens } };
+    return { events, next, tokenCount };
   }
 
-  #push(text: string): string {
-    const result = this.#stops.push(text);
-    this.stopped ||= result.stopped;
-    return result.text;
+  /** What was held back until the end. */
+  end(): ReplyEvent[] {
+    const events: ReplyEvent[] = [];
+    this.#reader.push(this.#detokenizer.flush(), events);
+    this.#reader.end(events);
+    return events;
+  }
+
+  outcome(stats: NativeStats): GenerationOutcome {
+    const { hasStopped, hasCalled } = this.#reader;
+    if (!hasStopped && stats.finishReason === "cancelled") {
+      throw new GenerationError("The generation was ended from outside.", { code: "cancelled" });
+    }
+    const reason = hasStopped ? "stop" : (stats.finishReason as "stop" | "length");
+    const marksReasoning = this.#job.format?.endOfReasoning !== undefined;
+    return {
+      finishReason: hasCalled && reason === "stop" ? "tool_calls" : reason,
+      // The engine may have been a few tokens ahead when it was told to stop.
+      completionTokens: hasStopped ? this.#tokenCount : stats.completionTokens,
+      ...(marksReasoning && { reasoningTokens: this.#reasoningCount }),
+      logprobs: this.#logprobs,
+      stats,
+      firstTokenAt: this.firstTokenAt,
+    };
+  }
+
+  #addToken(token: number, events: ReplyEvent[]): void {
+    const wasReasoning = this.#reader.isReasoning;
+    this.#tokenCount += 1;
+    if (this.#budget < Infinity) this.#tokens.push(token);
+    this.#reader.push(this.#detokenizer.add([token]), events);
+    if (wasReasoning || this.#reader.isReasoning) this.#reasoningCount += 1;
   }
 }
 
-function outcomeOf(reply: ReplyText, stats: NativeStats): GenerationOutcome {
-  const { logprobs } = reply;
-  if (reply.stopped) {
-    // The engine may have been a few tokens ahead when it was told to stop.
-    return { logprobs, finishReason: "stop", completionTokens: reply.tokenCount, stats };
-  }
-  const { finishReason, completionTokens } = stats;
-  if (finishReason === "cancelled") {
-    throw new GenerationError("The generation was ended from outside.", { code: "cancelled" });
-  }
-  return { logprobs, finishReason, completionTokens, stats };
+/** The tokens that stand for no text, but tell how the reply is to be read. */
+function shownTokens({ tokenizer }: LoadedModel, { marks }: ReplyFormat): Set<number> {
+  const ids = marks.map((mark) => tokenizer.tokenId(mark));
+  return new Set(ids.filter((id) => id !== undefined));
+}
+
+/** What two passes took, of which the second went on after so many tokens; there may be none. */
+function together(
+  before: NativeStats,
+  after: NativeStats | undefined,
+  tokenCount: number,
+): NativeStats {
+  if (!after) return { ...before, finishReason: "length", completionTokens: tokenCount };
+  return {
+    ...before,
+    finishReason: after.finishReason,
+    completionTokens: tokenCount + after.completionTokens,
+    draftTokens: before.draftTokens + after.draftTokens,
+    acceptedTokens: before.acceptedTokens + after.acceptedTokens,
+    // Reading what was written again is part of writing it.
+    decodeMs: before.decodeMs + after.promptMs + after.decodeMs,
+    graphMs: before.graphMs + after.graphMs,
+  };
 }

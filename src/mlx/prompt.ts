@@ -1,9 +1,13 @@
 import { setImmediate } from "node:timers/promises";
 import { ContextLengthError, ValidationError } from "../errors.js";
 import type { CheckedRequest } from "../request.js";
-import type { Message } from "../types.js";
-import { joinText, renderPlain } from "./chat-template.js";
+import type { Message, Tool } from "../types.js";
+import { type ChatInput, joinText, renderPlain } from "./chat-template.js";
 import type { LoadedModel } from "./model.js";
+import { isHarmony } from "./reply/harmony.js";
+import { PLAIN_TEXT, replyFormat, type ReplyFormat } from "./reply/reply-format.js";
+import { reasoningVariables } from "./template-variables.js";
+import { dialectOf } from "./tools/dialects.js";
 
 /** Where neither the model nor the request limits a reply. */
 const UNLIMITED = 2 ** 31 - 1;
@@ -17,7 +21,17 @@ export interface Prompt {
   boundaries: number[];
   /** Most tokens that the reply may have. */
   maxTokens: number;
+  /** How the reply will be written. */
+  format: ReplyFormat;
   warnings: string[];
+}
+
+/** What a prompt is made from, and what it is known by then. */
+interface PromptText extends Pick<Prompt, "format" | "warnings"> {
+  text: string;
+  addSpecialTokens: boolean;
+  /** What the chat template was given. */
+  chat?: ChatInput;
 }
 
 /** Turns the messages of a request into tokens, and checks that they fit into the context. */
@@ -26,15 +40,16 @@ export async function buildPrompt(
   request: CheckedRequest,
   signal: AbortSignal,
 ): Promise<Prompt> {
-  const { text, addSpecialTokens, warnings } = promptText(model, request);
+  const { text, addSpecialTokens, chat, format, warnings } = promptText(model, request);
   await checkLength(text, model, signal);
   const tokens = Uint32Array.from(model.tokenizer.encode(text, { addSpecialTokens }));
   const room = roomAfter(tokens.length, model);
-  const boundaries = boundariesOf(tokens, model, request);
+  const boundaries = boundariesOf(tokens, model, request, chat);
   const { maxTokens = room } = request;
-  if (maxTokens <= room) return { tokens, boundaries, maxTokens, warnings };
+  const prompt = { tokens, boundaries, format, warnings };
+  if (maxTokens <= room) return { ...prompt, maxTokens };
   const cut = `maxTokens is ${maxTokens}, but the context has room for ${room} after the prompt`;
-  return { tokens, boundaries, maxTokens: room, warnings: [...warnings, cut] };
+  return { ...prompt, maxTokens: room, warnings: [...warnings, cut] };
 }
 
 /**
@@ -45,13 +60,14 @@ export async function buildPrompt(
 function boundariesOf(
   tokens: Uint32Array,
   { template, native, tokenizer }: LoadedModel,
-  { messages, providerOptions }: CheckedRequest,
+  { providerOptions }: CheckedRequest,
+  chat: ChatInput | undefined,
 ): number[] {
-  const { raw, promptCache = true, templateVariables: variables } = providerOptions?.mlx ?? {};
-  if (native.canTrim || raw || !promptCache || !template) return [];
+  const { promptCache = true } = providerOptions?.mlx ?? {};
+  if (native.canTrim || !promptCache || !template || !chat) return [];
   let text: string;
   try {
-    text = template.render({ messages, addGenerationPrompt: false, variables });
+    text = template.render({ ...chat, addGenerationPrompt: false });
   } catch {
     // Some templates know no other end.
     return [];
@@ -62,20 +78,64 @@ function boundariesOf(
   return boundary > 0 && boundary < tokens.length ? [boundary] : [];
 }
 
-function promptText(
-  { template }: LoadedModel,
-  { messages, providerOptions }: CheckedRequest,
-): { text: string; addSpecialTokens: boolean; warnings: string[] } {
-  const { raw = false, templateVariables: variables } = providerOptions?.mlx ?? {};
-  if (raw) return { text: onlyText(messages), addSpecialTokens: true, warnings: [] };
-  if (template) {
-    const text = template.render({ messages, addGenerationPrompt: true, variables });
-    // The template itself writes the special tokens.
-    return { text, addSpecialTokens: false, warnings: [] };
+function promptText(model: LoadedModel, request: CheckedRequest): PromptText {
+  const { messages, providerOptions } = request;
+  if (providerOptions?.mlx?.raw) {
+    const text = onlyText(messages);
+    refuseTools(request, "a prompt that is used as it is has no place for them");
+    const warnings = withoutTemplate(request, "the prompt is used as it is");
+    return { text, addSpecialTokens: true, format: PLAIN_TEXT, warnings };
   }
+  if (model.template) return chatText(model, request);
+  refuseTools(request, "the model has no chat template to tell them to it");
   const text = messages.length === 1 ? joinText(messages[0]!.content) : renderPlain(messages);
-  const warning = "the model has no chat template, so the prompt went to it as plain text";
-  return { text, addSpecialTokens: true, warnings: [warning] };
+  const warnings = [
+    "the model has no chat template, so the prompt went to it as plain text",
+    ...withoutTemplate(request, "the model has no chat template"),
+  ];
+  return { text, addSpecialTokens: true, format: PLAIN_TEXT, warnings };
+}
+
+/** Warns of what only a chat template can tell the model. */
+function withoutTemplate({ reasoning }: CheckedRequest, reason: string): string[] {
+  return reasoning === undefined ? [] : [`reasoning was left out: ${reason}`];
+}
+
+function chatText({ template, tokenizer }: LoadedModel, request: CheckedRequest): PromptText {
+  const { messages, providerOptions, reasoningBudget } = request;
+  const tools = offeredTools(request);
+  const source = template!.text(tools.length > 0);
+  if (!/\btools\b/.test(source)) refuseTools(request, "the model's chat template knows no tools");
+  else if (!dialectOf(source) && !isHarmony(source)) {
+    refuseTools(request, "how the model writes calls is not known");
+  }
+  const { variables, warnings } = reasoningVariables(source, request);
+  const chat = {
+    messages,
+    tools,
+    variables: { ...variables, ...providerOptions?.mlx?.templateVariables },
+  };
+  const text = template!.render(chat);
+  const format = replyFormat({ template: source, prompt: text, tools, tokenizer });
+  if (reasoningBudget !== undefined && format.endOfReasoning === undefined) {
+    warnings.push("reasoning.maxTokens was left out: the model does not mark its reasoning");
+  }
+  // The template itself writes the special tokens.
+  return { text, addSpecialTokens: false, chat, format, warnings };
+}
+
+/** Tools that must not be called are not offered. */
+function offeredTools({ tools = [], toolChoice }: CheckedRequest): Tool[] {
+  return toolChoice === "none" ? [] : tools;
+}
+
+function refuseTools(request: CheckedRequest, reason: string): void {
+  if (offeredTools(request).length === 0) return;
+  throw new ValidationError(`The model cannot be given tools: ${reason}.`, {
+    code: "unsupported",
+    provider: "mlx",
+    hint: 'Use a model that is made for tools: "llm-client models" tells which are.',
+  });
 }
 
 /**

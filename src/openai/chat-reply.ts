@@ -186,8 +186,9 @@ export class ChatReply {
     if (refusal !== undefined) this.#addRefusal(refusal, batch);
     for (const fragment of listOf(delta.tool_calls)) {
       this.#mark();
-      this.#isHolding = true;
-      this.#calls.add(fragment);
+      const delta = this.#calls.add(fragment);
+      if (delta) batch.push(delta);
+      else this.#isHolding = true;
     }
   }
 

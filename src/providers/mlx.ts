@@ -48,6 +48,9 @@ export interface MlxSettings extends PromptCacheOptions {
 export class MlxProvider implements Provider {
   readonly name = "mlx";
   readonly capabilities: ReadonlySet<OptionalFeature> = new Set([
+    "tools",
+    "reasoning",
+    "reasoning.maxTokens",
     "stop",
     "seed",
     "topP",
@@ -186,7 +189,8 @@ export class MlxProvider implements Provider {
       adapted = adapter ? await this.#adapt(lease, adapter, signal) : undefined;
       const { model } = adapted ?? lease;
       const { buildPrompt } = await import("../mlx/prompt.js");
-      const { tokens, boundaries, maxTokens, warnings } = await buildPrompt(model, request, signal);
+      const prompt = await buildPrompt(model, request, signal);
+      const { tokens, boundaries, maxTokens, format, warnings } = prompt;
       if (name === DEMO && request.model === undefined && !this.#isModelNamed) {
         warnings.push(`no model was named, so the small model "${DEMO}" answers`);
       }
@@ -197,14 +201,19 @@ export class MlxProvider implements Provider {
         draftModel: draft?.model.native,
       };
       yield [{ type: "start", model: name, warnings }];
-      const job = { tokens, sampling, stops: request.stop, signal };
-      const outcome = yield* inBatches(generateText(model, job));
+      const { stop: stops, reasoning, reasoningBudget } = request;
+      const job = { tokens, sampling, stops, format, reasoningBudget, signal };
+      const outcome = yield* generateText(model, job);
+      const isDisobeyed = reasoning === false && (outcome.reasoningTokens ?? 0) > 0;
       const finish = {
         type: "finish" as const,
         finishReason: outcome.finishReason,
         usage: usageOf(outcome),
         timings: timingsOf(outcome, startedAt),
         logprobs: sampling.logprobs ? outcome.logprobs : undefined,
+        ...(isDisobeyed && {
+          warnings: ["the model reasoned, though reasoning was turned off"],
+        }),
       };
       yield [finish];
     } finally {
@@ -278,17 +287,6 @@ function refuseGuesses({ draftModel, promptLookup }: MlxOptions = {}): void {
   );
 }
 
-/** The engine's queue has joined what came together. */
-async function* inBatches<Event, Outcome>(
-  events: AsyncGenerator<Event, Outcome>,
-): AsyncGenerator<Event[], Outcome> {
-  for (;;) {
-    const { value, done } = await events.next();
-    if (done) return value;
-    yield [value];
-  }
-}
-
 /** Says whether a model can run here; one whose files are broken is known not to. */
 function judged<Info extends ModelInfo>(info: Info): Info {
   if (info.usable === false) return info;
@@ -311,10 +309,11 @@ function describeEngine(): Pick<ProviderHealth, "reachable" | "version" | "devic
   return { reachable: true, version: addon.version().mlx, device: { type, name, memorySize } };
 }
 
-function usageOf({ stats, completionTokens }: GenerationOutcome): Usage {
+function usageOf({ stats, completionTokens, reasoningTokens }: GenerationOutcome): Usage {
   const { promptTokens, cachedTokens } = stats;
   const totalTokens = promptTokens + completionTokens;
-  return { promptTokens, completionTokens, totalTokens, cachedTokens };
+  const usage = { promptTokens, completionTokens, totalTokens, cachedTokens };
+  return reasoningTokens === undefined ? usage : { ...usage, reasoningTokens };
 }
 
 /** The speeds as mlx-lm counts them: the first token ends the prompt's time. */

@@ -20,6 +20,7 @@ export type OptionalFeature =
   | "toolChoice"
   | "responseFormat"
   | "reasoning"
+  | "reasoning.maxTokens"
   | "stop"
   | "seed"
   | "topP"
@@ -126,6 +127,7 @@ export function addText(batch: ProviderEvent[], type: "text" | "reasoning", text
 /** Options that shape the reply a little; a provider without them still gives a useful one. */
 const LEAVE_OUT: OptionalFeature[] = [
   "reasoning",
+  "reasoning.maxTokens",
   "seed",
   "topP",
   "topK",
@@ -157,7 +159,8 @@ export function checkCapabilities(request: CheckedRequest, provider: Provider): 
 }
 
 function featuresOf(request: CheckedRequest): OptionalFeature[] {
-  const { tools, toolChoice, responseFormat, reasoning, logprobs, topLogprobs } = request;
+  const { tools, toolChoice, responseFormat, reasoning, reasoningBudget } = request;
+  const { logprobs, topLogprobs } = request;
   const asked: Record<OptionalFeature, boolean> = {
     images: request.messages.some(
       ({ content }) => typeof content !== "string" && content.some(({ type }) => type === "image"),
@@ -166,6 +169,7 @@ function featuresOf(request: CheckedRequest): OptionalFeature[] {
     toolChoice: toolChoice === "required" || typeof toolChoice === "object",
     responseFormat: responseFormat !== undefined && responseFormat.type !== "text",
     reasoning: reasoning !== undefined,
+    "reasoning.maxTokens": reasoningBudget !== undefined,
     stop: request.stop.length > 0,
     seed: request.seed !== undefined,
     topP: request.topP !== undefined,

@@ -54,6 +54,7 @@ const FEATURE_REQUESTS: Record<OptionalFeature, Partial<LLMRequest>> = {
   toolChoice: { toolChoice: "required" },
   responseFormat: { responseFormat: { type: "json_object" } },
   reasoning: { reasoning: true },
+  "reasoning.maxTokens": { reasoning: { maxTokens: 5 } },
   stop: { stop: "\n" },
   seed: { seed: 1 },
   topP: { topP: 0.9 },

@@ -104,6 +104,7 @@ const EXAMPLES: Record<string, Partial<LLMRequest>> = {
   toolChoice: { toolChoice: "required" },
   responseFormat: { responseFormat: { type: "json_object" } },
   reasoning: { reasoning: true },
+  "reasoning.maxTokens": { reasoning: { maxTokens: 5 } },
   stop: { stop: "." },
   seed: { seed: 1 },
   topP: { topP: 0.5 },

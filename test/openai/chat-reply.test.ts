@@ -199,6 +199,7 @@ describe("a reply", () => {
       { type: "start" },
       { type: "reasoning", text: "Hm." },
       { type: "text", text: "Wait." },
+      { type: "tool-call-delta", argumentsDelta: "{}" },
       { type: "tool-call", toolCall: { id: "a", name: "look", arguments: {} } },
       { type: "finish", finishReason: "tool_calls", usage: { completionTokens: 9 } },
     ]);
@@ -339,16 +340,27 @@ describe("tool calls", () => {
     ];
     expect(told(newReply({ tools: TOOLS }), ...chunks).slice(1)).toMatchObject([
       { type: "text", text: "Wait." },
+      { type: "tool-call-delta", index: 0, id: "a", name: "look", argumentsDelta: "{}" },
       { type: "tool-call", toolCall: { id: "a", name: "look" } },
       { type: "finish", finishReason: "tool_calls" },
     ]);
   });
 
-  test("show that they go on, though nothing of them can be delivered yet", () => {
+  test("deliver their arguments as they come, once their names are known", () => {
     const reply = newReply({ tools: TOOLS });
-    read(reply, ...events(chunk({ tool_calls: [call] })));
-    const more = { index: 0, function: { arguments: "more" } };
-    expect(read(reply, ...events(chunk({ tool_calls: [more] })))).toEqual([{ type: "progress" }]);
+    const next = (fragment: object) => read(reply, ...events(chunk({ tool_calls: [fragment] })));
+    next({ index: 0, id: "a", function: { name: "look", arguments: "" } });
+    const delta = { type: "tool-call-delta", index: 0, id: "a", name: "look" };
+    expect(next({ index: 0, function: { arguments: '{"at":' } })).toEqual([
+      { ...delta, argumentsDelta: '{"at":' },
+    ]);
+    expect(next({ index: 1, id: "b", function: { arguments: "{" } })).toEqual([
+      { type: "progress" },
+    ]);
+    expect(next({ index: 1, function: { name: "look", arguments: "}" } })).toEqual([
+      { ...delta, index: 1, id: "b", argumentsDelta: "{}" },
+    ]);
+    expect(next({ index: 1, function: { arguments: "" } })).toEqual([{ type: "progress" }]);
     expect(read(reply, ...events(chunk({ role: "assistant" })))).toEqual([]);
   });
 
@@ -371,6 +383,7 @@ describe("tool calls", () => {
     const cut = { ...call, function: { name: "look", arguments: '{"at":' } };
     const all = told(newReply({ tools: TOOLS }), chunk({ tool_calls: [cut] }), finish(reason));
     expect(all.slice(1)).toMatchObject([
+      { type: "tool-call-delta", argumentsDelta: '{"at":' },
       { type: "tool-call", toolCall: { invalidArguments: '{"at":' } },
       { type: "finish", finishReason: reason },
     ]);

@@ -148,7 +148,13 @@ describe("a reply", () => {
       { name: "look", arguments: {} },
     ];
     server.replies.once({ text: ["Wait."], toolCalls });
-    expect((await eventsOf({ tools: [LOOK] })).slice(1)).toMatchObject([
+    const events = await eventsOf({ tools: [LOOK] });
+    const deltas = events.flatMap((event) => (event.type === "tool-call-delta" ? [event] : []));
+    const written = [0, 1].map((index) =>
+      deltas.map((delta) => (delta.index === index ? delta.argumentsDelta : "")).join(""),
+    );
+    expect(written).toEqual(['{"at":"the cat"}', "{}"]);
+    expect(events.filter(({ type }) => type !== "tool-call-delta").slice(1)).toMatchObject([
       { type: "text", text: "Wait." },
       {
         type: "tool-call",
@@ -162,7 +168,7 @@ describe("a reply", () => {
   test.each([
     ["chat.sse", ["text"]],
     ["chat-reasoning.sse", ["reasoning", "text"]],
-    ["chat-tools.sse", ["tool-call"]],
+    ["chat-tools.sse", ["tool-call-delta", "tool-call"]],
   ])("is understood as LM Studio documents it: %s", async (recording, types) => {
     await start();
     server.replies.once({ recording: `0.4/${recording}` });

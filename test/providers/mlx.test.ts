@@ -27,6 +27,7 @@ jest.setTimeout(30_000);
 
 const places = mkdtempSync(join(tmpdir(), "mlx-provider-"));
 const folder = join(places, "parrot");
+const able = mkdtempSync(join(tmpdir(), "mlx-able-"));
 /** A context that takes some seconds to fill. */
 const LONG_CONTEXT = 30_000;
 
@@ -34,7 +35,9 @@ beforeAll(async () => {
   await makeTalkingModel(folder);
   await makeTalkingModel(join(places, "wide"), { max_position_embeddings: LONG_CONTEXT });
 });
-afterAll(() => rmSync(places, { recursive: true }));
+afterAll(() => {
+  for (const place of [places, able]) rmSync(place, { recursive: true });
+});
 
 /** Waits for what must come true within some seconds. */
 async function until(condition: () => boolean): Promise<void> {
@@ -44,9 +47,17 @@ async function until(condition: () => boolean): Promise<void> {
   }
 }
 
+/** Of a model that could think and call tools, if it could speak. */
+const ABLE_TEMPLATE =
+  "{% if tools %}<tool_call>{% endif %}{% if enable_thinking %}<think>{% endif %}" +
+  "{% for message in messages %}{{ message.content }}\n{% endfor %}";
+
 describeNative("the MLX provider", (addon) => {
   describeProviderContract({
-    create: () => new MlxProvider({ folder }),
+    async create() {
+      await makeTalkingModel(able, {}, { template: ABLE_TEMPLATE });
+      return new MlxProvider({ folder: able });
+    },
     longRequest: { messages: "Tell me a long story." },
     overlongPrompt: "long ".repeat(60),
   });
