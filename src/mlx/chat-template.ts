@@ -1,6 +1,7 @@
 import { ValidationError } from "../errors.js";
 import type { Message, Tool } from "../types.js";
 import type { Json } from "./json-file.js";
+import { habitsOf, joinText, templateMessages, templateTools } from "./template-messages.js";
 import { parseTemplate, renderTemplate, TemplateRefusal } from "./template-runtime.js";
 import { badTemplate, findSources, type Source } from "./template-sources.js";
 import { namedSpecialTokens, readTokenizerConfig } from "./tokenizer-files.js";
@@ -68,14 +69,14 @@ export function renderPlain(messages: Message[]): string {
 
 function compile(source: Source, tokens: Record<string, string>): (input: ChatInput) => string {
   const program = parse(source);
-  const wantsParts = readsParts(source.text);
+  const habits = habitsOf(source.text);
   return ({ messages, tools, addGenerationPrompt = true, variables }) => {
     const values = {
       ...tokens,
       documents: null,
       ...variables,
-      messages: messages.map((message) => forTemplate(message, wantsParts)),
-      tools: tools?.length ? tools : null,
+      messages: templateMessages(messages, habits),
+      tools: tools?.length ? templateTools(tools) : null,
       add_generation_prompt: addGenerationPrompt,
     };
     try {
@@ -107,48 +108,4 @@ function renderingFailed(place: string, error: Error): Error {
     );
   }
   return badTemplate(place, `cannot be rendered: ${error.message}`, error);
-}
-
-/** True for templates that read a message's content only as a list of parts. */
-function readsParts(template: string): boolean {
-  const iterates = /\bin\s+\w+(?:\.content\b|\[['"]content['"]\])/.test(template);
-  return iterates && !/\bis\s+(?:not\s+)?string\b/.test(template);
-}
-
-/** A message under the names that templates know, which are OpenAI's. */
-function forTemplate(message: Message, wantsParts: boolean): Json {
-  const text = joinText(message.content);
-  return {
-    role: message.role,
-    content: wantsParts ? [{ type: "text", text }] : text,
-    // Some templates read the one name, some the other.
-    ...(message.reasoning !== undefined && {
-      thinking: message.reasoning,
-      reasoning_content: message.reasoning,
-    }),
-    ...(message.toolCallId !== undefined && { tool_call_id: message.toolCallId }),
-    ...(message.toolCalls?.length && {
-      tool_calls: message.toolCalls.map((call) => ({
-        id: call.id,
-        type: "function",
-        function: { name: call.name, arguments: call.invalidArguments ?? call.arguments },
-      })),
-    }),
-  };
-}
-
-/** The text of a message; throws a `ValidationError` where a part of it is no text. */
-export function joinText(content: Message["content"]): string {
-  if (typeof content === "string") return content;
-  return content
-    .map((part) => {
-      if (part.type === "text") return part.text;
-      throw new ValidationError(
-        `A message has a part of type "${part.type}"; MLX models read text.`,
-        {
-          hint: "Send the text only, or use a provider and model that can see.",
-        },
-      );
-    })
-    .join("");
 }

@@ -2,10 +2,11 @@ import { setImmediate } from "node:timers/promises";
 import { ContextLengthError, ValidationError } from "../errors.js";
 import type { CheckedRequest } from "../request.js";
 import type { Message, Tool } from "../types.js";
-import { type ChatInput, joinText, renderPlain } from "./chat-template.js";
+import { type ChatInput, renderPlain } from "./chat-template.js";
 import type { LoadedModel } from "./model.js";
 import { isHarmony } from "./reply/harmony.js";
 import { PLAIN_TEXT, replyFormat, type ReplyFormat } from "./reply/reply-format.js";
+import { joinText } from "./template-messages.js";
 import { reasoningVariables } from "./template-variables.js";
 import { dialectOf } from "./tools/dialects.js";
 

@@ -158,7 +158,7 @@ describe("a folder", () => {
             { id: "2", type: "function", function: { name: "bad", arguments: "{a:" } },
           ],
         },
-        { role: "tool", content: "2", tool_call_id: "1" },
+        { role: "tool", content: "2", tool_call_id: "1", name: "add" },
       ]);
     });
 
