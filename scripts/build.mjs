@@ -36,6 +36,17 @@ const { metafile } = await build({
   format: "esm",
 });
 
+/** The server is an entry of its own, over the same client: it asks for the package's file. */
+const server = {
+  ...library,
+  entryPoints: ["src/server/index.ts"],
+  external: ["hono", "@hono/node-server", "prom-client"],
+  plugins: [{ name: "client", setup: leaveClient }],
+};
+
+await build({ ...server, outfile: "dist/esm/server/index.js", format: "esm" });
+await build({ ...server, outfile: "dist/cjs/server/index.js", format: "cjs" });
+
 await build({
   ...library,
   outfile: "dist/cjs/index.js",
@@ -44,6 +55,13 @@ await build({
   banner: { js: 'const importMetaUrl = require("node:url").pathToFileURL(__filename).href;' },
   define: { "import.meta.url": "importMetaUrl" },
 });
+
+function leaveClient({ onResolve }) {
+  const client = join(process.cwd(), "src", "index.js");
+  onResolve({ filter: /\/index\.js$/ }, ({ path, resolveDir }) =>
+    join(resolveDir, path) === client ? { path: "../index.js", external: true } : undefined,
+  );
+}
 
 writeFileSync("dist/licenses.txt", licensesOf(metafile));
 await bundleCli();

@@ -33,9 +33,19 @@ const rules = [
     never: new RegExp(`#include\\s*"(${nativeLayers.slice(index + 1).join("|")})/`),
   })),
   {
-    says: "the command line may import only src/index.ts",
+    says: "the command line may import only src/index.ts and src/server/index.ts",
     in: /^src\/cli\//,
-    never: imports('\\.\\./(?!index\\.js")'),
+    never: imports('\\.\\./(?!(server/)?index\\.js")'),
+  },
+  ...["[^/]+$", "\\w+/"].map((place, depth) => ({
+    says: "the server may import only src/index.ts and src/validation.ts",
+    in: new RegExp(`^src/server/${place}`),
+    never: imports(`(\\.\\./){${depth + 1}}(?!(index|validation)\\.js")`),
+  })),
+  {
+    says: "the protocols of the server may not know each other",
+    in: /^src\/server\/\w+\//,
+    never: imports("\\.\\./(openai|anthropic|ollama)/"),
   },
   {
     says: "a provider may not import another provider",

@@ -28,6 +28,8 @@ export interface Io {
   stderr: Output;
   /** Aborted when the user interrupts or nobody reads stdout any more. */
   signal: AbortSignal;
+  /** Resolves when the user wants the command to end; only a second interrupt aborts `signal` then. */
+  stopped(): Promise<void>;
 }
 
 /** Text that comes piece by piece, and then something else that must begin on its own line. */
@@ -57,7 +59,7 @@ const STILL_OPEN =
   'To give no input use < /dev/null, or from a program stdio: ["ignore", …].\n';
 
 /** The streams of this process. */
-export function processIo(signal: AbortSignal): Io {
+export function processIo(signal: AbortSignal, stopped: () => Promise<void>): Io {
   const stderr = output(process.stderr);
   return {
     stdin: {
@@ -69,6 +71,7 @@ export function processIo(signal: AbortSignal): Io {
     stdout: output(process.stdout),
     stderr,
     signal,
+    stopped,
   };
 }
 

@@ -9,6 +9,7 @@ import { fitCommand, runFit } from "./fit.js";
 import type { Io } from "./io.js";
 import { modelsCommand, runModels } from "./models.js";
 import { pullCommand, runPull } from "./pull.js";
+import { runServe, serveCommand } from "./serve.js";
 import { readVersion } from "./version.js";
 
 const EXAMPLES = `
@@ -49,6 +50,7 @@ export async function runProgram(
       }),
     )
     .addCommand(convertCommand((options) => runConvert(options, io)))
+    .addCommand(serveCommand((options) => runServe(options, io)))
     .addCommand(configCommand((options) => runConfig(options, io)))
     .addCommand(completionCommand((shell) => runCompletion(shell, program, io)))
     .hook("preAction", (_program, command) => {

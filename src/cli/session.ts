@@ -17,8 +17,12 @@ const stopping = new AbortController();
 let interrupted = false;
 let pipeClosed = false;
 
+/** Set by a command that ends by itself when it is told to. */
+let endGently: (() => void) | undefined;
+
 process.on("SIGINT", () => {
   if (interrupted) process.exit(EXIT.interrupt);
+  if (endGently) return gently(endGently);
   interrupted = true;
   stopping.abort();
   setTimeout(() => process.exit(EXIT.interrupt), INTERRUPT_GRACE_MS).unref();
@@ -36,11 +40,24 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
 // Without a reader for messages there is nobody to tell about that.
 process.stderr.on("error", () => {});
 
-const io = processIo(stopping.signal);
+const io = processIo(stopping.signal, stopped);
 const code = await runProgram(process.argv, io, (error, verbose) => report(error, verbose, io));
 await Promise.all([io.stdout.write(""), io.stderr.write("")]);
 // Left to itself, Node would wait for what V8 still compiles in the background: 100 ms on Node 20.
 process.exit(code);
+
+/** From now on the first interrupt, or the first wish that the process ends, only resolves this. */
+function stopped(): Promise<void> {
+  return new Promise((resolve) => {
+    endGently = resolve;
+    process.once("SIGTERM", () => gently(resolve));
+  });
+}
+
+function gently(end: () => void): void {
+  endGently = undefined;
+  end();
+}
 
 /** The only place that turns an error into text and an exit code. */
 async function report(error: unknown, verbose: boolean, { stderr }: Io): Promise<number> {

@@ -22,6 +22,9 @@ const GENERAL: Variable[] = [
   { name: "LLM_CLIENT_CACHE_TTL", field: "cacheTtl", read: readNumber },
 ];
 
+/** The command line reads it. */
+const SERVE_TOKEN = "LLM_CLIENT_SERVE_TOKEN";
+
 /** Of two for the same field the first counts. */
 const OF_PROVIDER: Record<ProviderName, Variable[]> = {
   mlx: [{ name: "MLX_MODEL_PATH", field: "baseUrl" }],
@@ -39,7 +42,7 @@ const OF_PROVIDER: Record<ProviderName, Variable[]> = {
 
 /** What the environment says of every leg; a mistyped name brings a warning. */
 export function generalVariables(env: NodeJS.ProcessEnv, warnings: Set<string>): Layer {
-  const known = GENERAL.map(({ name }) => name);
+  const known = [...GENERAL.map(({ name }) => name), SERVE_TOKEN];
   for (const name of Object.keys(env)) {
     if (!name.startsWith("LLM_CLIENT_") || known.includes(name)) continue;
     const near = nearestName(name, known);

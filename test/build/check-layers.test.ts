@@ -40,6 +40,9 @@ test.each([
     'const x = await import("../mlx/native.js");',
     "may import only src/index.ts",
   ],
+  ["src/server/app.ts", 'import { x } from "../errors.js";', "the server may import only"],
+  ["src/server/openai/x.ts", 'import { x } from "../../types.js";', "the server may import only"],
+  ["src/server/openai/x.ts", 'import { x } from "../ollama/y.js";', "may not know each other"],
   ["src/providers/ollama.ts", 'import { x } from "./mlx.js";', "may not import another provider"],
   [
     "src/mlx/model.ts",
@@ -75,6 +78,12 @@ test.each([
   ["native/nn/linear.cpp", "// as mlx_quantize does it"],
   ["src/cli/chat.ts", 'import { LLMClient } from "../index.js";'],
   ["src/cli/chat.ts", 'import { io } from "./io.js";'],
+  ["src/cli/serve.ts", 'await import("../server/index.js");'],
+  ["src/server/app.ts", 'import { x } from "../validation.js";'],
+  [
+    "src/server/openai/x.ts",
+    'import { x } from "../answer.js"; import { y } from "../../index.js";',
+  ],
   ["src/providers/registry.ts", 'import { mlx } from "./mlx.js";'],
   ["src/providers/ollama.ts", 'import type { Provider } from "./provider.js";'],
 ])("lets %s have: %s", (path, line) => {

@@ -99,7 +99,7 @@ function errorClasses(): (typeof LLMError)[] {
 function sources(): string[] {
   const names = readdirSync(join(root, "src"), { recursive: true, encoding: "utf8" });
   return names
-    .filter((name) => name.endsWith(".ts") && !name.startsWith("cli"))
+    .filter((name) => name.endsWith(".ts") && !/^(cli|server)\b/.test(name))
     .map((name) => `src/${name}`);
 }
 

@@ -6,6 +6,11 @@ export class FakeIo implements Io {
   readonly stderr = new FakeOutput();
   readonly abort = new AbortController();
   readonly signal = this.abort.signal;
+  /** Call it to end a command as a user does. */
+  stop = () => {};
+  readonly #stopped = new Promise<void>((resolve) => {
+    this.stop = resolve;
+  });
   readonly stdin;
 
   constructor({ stdin, isTTY = false }: { stdin?: string; isTTY?: boolean } = {}) {
@@ -17,6 +22,10 @@ export class FakeIo implements Io {
     };
     this.stdout.isTTY = isTTY;
     this.stderr.isTTY = isTTY;
+  }
+
+  stopped(): Promise<void> {
+    return this.#stopped;
   }
 }
 

@@ -1,0 +1,96 @@
+import type { Context } from "hono";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { LLMRequest, StreamEvent } from "../index.js";
+import { failureOf } from "./failures.js";
+import { modelFor } from "./models.js";
+import type { Exchange } from "./protocol.js";
+import type { RequestRecord } from "./record.js";
+import type { Env, Service } from "./service.js";
+import { streamOf } from "./stream-body.js";
+
+/** Runs a request as soon as there is a place for it, and answers with the reply. */
+export async function answer(
+  context: Context<Env>,
+  service: Service,
+  exchange: Exchange,
+): Promise<Response> {
+  const { record, signal } = context.var;
+  const model = modelFor(service, exchange.request.model);
+  const request = { ...exchange.request, requestId: record.id, signal };
+  if (model !== undefined) request.model = model;
+  const leave = await service.gate.enter(signal);
+  try {
+    if (exchange.stream)
+      return await answerAsStream(context, service, { ...exchange, request }, leave);
+    const response = await service.client.generate(request);
+    record.response = response;
+    leave();
+    return context.json(exchange.writer.whole(response));
+  } catch (error) {
+    leave();
+    throw error;
+  }
+}
+
+async function answerAsStream(
+  context: Context<Env>,
+  { client, settings }: Service,
+  { request, writer, mediaType }: Exchange,
+  leave: () => void,
+): Promise<Response> {
+  const { record } = context.var;
+  const events = client.stream(request)[Symbol.asyncIterator]();
+  const first = events.next();
+  await untilBegun(first, settings.keepAlive, request);
+  const pieces = tell(first, events, writer, record);
+  const body = streamOf(pieces, {
+    keepAlive: () => writer.keepAlive(),
+    seconds: settings.keepAlive,
+    onEnd: leave,
+  });
+  return new Response(body, {
+    headers: {
+      "content-type": mediaType,
+      "cache-control": "no-cache",
+      // Or the adapter would wait for a second piece before it sends the first.
+      "transfer-encoding": "chunked",
+    },
+  });
+}
+
+/** As long as nothing was sent, a failure can have its own status: so it is waited for a while. */
+async function untilBegun(
+  first: Promise<unknown>,
+  seconds: number,
+  { signal }: LLMRequest,
+): Promise<void> {
+  const waiting = new AbortController();
+  try {
+    const time = sleep(seconds * 1000, undefined, { signal: waiting.signal }).catch(() => {});
+    await Promise.race([first, time]);
+  } finally {
+    waiting.abort();
+  }
+  signal?.throwIfAborted();
+}
+
+async function* tell(
+  first: Promise<IteratorResult<StreamEvent>>,
+  events: AsyncIterator<StreamEvent>,
+  writer: Exchange["writer"],
+  record: RequestRecord,
+): AsyncGenerator<string> {
+  try {
+    for (let next = await first; !next.done; next = await events.next()) {
+      const { value: event } = next;
+      if (event.type === "finish") record.response = event.response;
+      const text = writer.event(event);
+      if (text !== "") yield text;
+    }
+  } catch (error) {
+    record.failure = failureOf(error);
+    yield writer.failed(record.failure);
+  } finally {
+    await events.return?.();
+  }
+}

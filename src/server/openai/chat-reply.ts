@@ -1,0 +1,129 @@
+import type {
+  FinishReason,
+  LLMResponse,
+  StreamEvent,
+  TokenLogprob,
+  ToolCall,
+} from "../../index.js";
+import type { Failure } from "../failures.js";
+import { argumentsText, COMMENT, type ReplyWriter, sentEvent } from "../protocol.js";
+import { errorBody } from "./errors.js";
+import { usageOf, withWarnings } from "./usage.js";
+
+/** The reasons why a reply ended, in OpenAI's words. */
+export const FINISH_REASONS: Record<FinishReason, string> = {
+  stop: "stop",
+  length: "length",
+  tool_calls: "tool_calls",
+  content_filter: "content_filter",
+  other: "stop",
+};
+
+/** Tells a reply as a chat completion. */
+export class ChatReply implements ReplyWriter {
+  readonly #created = Math.floor(Date.now() / 1000);
+  readonly #includeUsage: boolean;
+  #head: object = {};
+  #calls = 0;
+
+  constructor(includeUsage: boolean) {
+    this.#includeUsage = includeUsage;
+  }
+
+  whole(response: LLMResponse): object {
+    const { content, reasoning, toolCalls, finishReason, model, responseId } = response;
+    const calls = toolCalls && toolCalls.length > 0 ? toolCalls.map(callOf) : undefined;
+    const message = {
+      role: "assistant",
+      content: content === "" && calls ? null : content,
+      refusal: null,
+      ...(reasoning ? { reasoning_content: reasoning } : {}),
+      ...(calls ? { tool_calls: calls } : {}),
+    };
+    const choice = {
+      index: 0,
+      message,
+      logprobs: logprobsOf(response),
+      finish_reason: FINISH_REASONS[finishReason],
+    };
+    return withWarnings(response, {
+      id: idOf(responseId),
+      object: "chat.completion",
+      created: this.#created,
+      model,
+      choices: [choice],
+      usage: usageOf(response),
+    });
+  }
+
+  event(event: StreamEvent): string {
+    switch (event.type) {
+      case "start":
+        this.#head = {
+          id: idOf(event.responseId),
+          object: "chat.completion.chunk",
+          created: this.#created,
+          model: event.model,
+        };
+        return this.#delta({ role: "assistant", content: "" });
+      case "text":
+        return this.#delta({ content: event.text });
+      case "reasoning":
+        return this.#delta({ reasoning_content: event.text });
+      case "tool-call":
+        return this.#delta({ tool_calls: [{ index: this.#calls++, ...callOf(event.toolCall) }] });
+      case "finish":
+        return this.#finish(event.response);
+    }
+  }
+
+  failed(failure: Failure): string {
+    return sentEvent(errorBody(failure));
+  }
+
+  keepAlive(): string {
+    return COMMENT;
+  }
+
+  #delta(delta: object): string {
+    return this.#chunk({ choices: [{ index: 0, delta, logprobs: null, finish_reason: null }] });
+  }
+
+  #chunk(fields: object): string {
+    const usage = this.#includeUsage ? { usage: null } : {};
+    return sentEvent({ ...this.#head, ...usage, ...fields });
+  }
+
+  #finish(response: LLMResponse): string {
+    const choice = {
+      index: 0,
+      delta: {},
+      logprobs: logprobsOf(response),
+      finish_reason: FINISH_REASONS[response.finishReason],
+    };
+    const end = this.#chunk(withWarnings(response, { choices: [choice] }));
+    const usage = this.#includeUsage ? this.#chunk({ choices: [], usage: usageOf(response) }) : "";
+    return `${end}${usage}${sentEvent("[DONE]")}`;
+  }
+}
+
+function idOf(responseId: string): string {
+  return `chatcmpl-${responseId}`;
+}
+
+function callOf(call: ToolCall): object {
+  const { id, name } = call;
+  return { id, type: "function", function: { name, arguments: argumentsText(call) } };
+}
+
+function logprobsOf({ logprobs }: LLMResponse): object | null {
+  return logprobs ? { content: logprobs.map(tokenOf), refusal: null } : null;
+}
+
+function tokenOf({ topLogprobs, ...token }: TokenLogprob): object {
+  return { ...probabilityOf(token), top_logprobs: topLogprobs.map(probabilityOf) };
+}
+
+function probabilityOf({ token, logprob, bytes }: Omit<TokenLogprob, "topLogprobs">): object {
+  return { token, logprob, bytes: bytes ?? [...Buffer.from(token)] };
+}

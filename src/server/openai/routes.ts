@@ -1,0 +1,26 @@
+import type { Hono } from "hono";
+import { answer } from "../answer.js";
+import { readBody } from "../body.js";
+import { EVENT_STREAM } from "../protocol.js";
+import type { Env, Service } from "../service.js";
+import { ChatReply } from "./chat-reply.js";
+import { chatRequest } from "./chat-request.js";
+import { chatSchema } from "./chat-schema.js";
+import { listModels, retrieveModel } from "./models.js";
+
+/** Adds OpenAI's endpoints. */
+export function addOpenAi(app: Hono<Env>, service: Service): void {
+  app.get("/v1/models", async (context) => context.json(await listModels(service)));
+  app.get("/v1/models/:id{.+}", async (context) =>
+    context.json(await retrieveModel(service, context.req.param("id"))),
+  );
+  app.post("/v1/chat/completions", async (context) => {
+    const body = await readBody(context, service, chatSchema);
+    return answer(context, service, {
+      request: chatRequest(body),
+      stream: body.stream === true,
+      mediaType: EVENT_STREAM,
+      writer: new ChatReply(body.stream_options?.include_usage === true),
+    });
+  });
+}

@@ -1,0 +1,23 @@
+import type { LLMResponse } from "../../index.js";
+
+/** Counts of tokens in OpenAI's words; null where the provider tells none. */
+export function usageOf({ usage }: LLMResponse): object | null {
+  const { promptTokens, completionTokens, cachedTokens, reasoningTokens } = usage;
+  if (promptTokens === undefined && completionTokens === undefined) return null;
+  return {
+    prompt_tokens: promptTokens ?? 0,
+    completion_tokens: completionTokens ?? 0,
+    total_tokens: usage.totalTokens ?? (promptTokens ?? 0) + (completionTokens ?? 0),
+    ...(cachedTokens === undefined
+      ? {}
+      : { prompt_tokens_details: { cached_tokens: cachedTokens } }),
+    ...(reasoningTokens === undefined
+      ? {}
+      : { completion_tokens_details: { reasoning_tokens: reasoningTokens } }),
+  };
+}
+
+/** A body, and what was not done exactly as asked. */
+export function withWarnings({ warnings }: LLMResponse, body: object): object {
+  return warnings.length > 0 ? { ...body, warnings } : body;
+}
