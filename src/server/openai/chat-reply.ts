@@ -24,7 +24,8 @@ export class ChatReply implements ReplyWriter {
   readonly #created = Math.floor(Date.now() / 1000);
   readonly #includeUsage: boolean;
   #head: object = {};
-  #calls = 0;
+  /** Calls by their ids; a place in the list for each. */
+  readonly #calls: string[] = [];
 
   constructor(includeUsage: boolean) {
     this.#includeUsage = includeUsage;
@@ -70,8 +71,12 @@ export class ChatReply implements ReplyWriter {
         return this.#delta({ content: event.text });
       case "reasoning":
         return this.#delta({ reasoning_content: event.text });
+      case "tool-call-delta":
+        return this.#call(event.id, event.name, event.argumentsDelta);
       case "tool-call":
-        return this.#delta({ tool_calls: [{ index: this.#calls++, ...callOf(event.toolCall) }] });
+        // What came in pieces is there already.
+        if (this.#calls.includes(event.toolCall.id)) return "";
+        return this.#call(event.toolCall.id, event.toolCall.name, argumentsText(event.toolCall));
       case "finish":
         return this.#finish(event.response);
     }
@@ -83,6 +88,14 @@ export class ChatReply implements ReplyWriter {
 
   keepAlive(): string {
     return COMMENT;
+  }
+
+  #call(id: string, name: string, more: string): string {
+    const known = this.#calls.indexOf(id);
+    const index = known < 0 ? this.#calls.push(id) - 1 : known;
+    const head = known < 0 ? { id, type: "function" } : {};
+    const fields = { ...(known < 0 ? { name } : {}), arguments: more };
+    return this.#delta({ tool_calls: [{ index, ...head, function: fields }] });
   }
 
   #delta(delta: object): string {
