@@ -35,6 +35,18 @@ export {
 export { type FitOptions, fitModel } from "./fit-model.js";
 export type { PullOptions, QueryOptions } from "./primary.js";
 export type { Quantize, WeightType } from "./quantize.js";
+export {
+  defineTool,
+  type RunnableTool,
+  runTools,
+  type ToolClient,
+  type ToolContext,
+  type ToolResult,
+  type ToolRun,
+  type ToolRunOptions,
+  type ToolStep,
+} from "./run-tools.js";
+export type { Schema, StandardSchema } from "./schemas.js";
 export type {
   Attempt,
   AttemptInfo,

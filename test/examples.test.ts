@@ -20,7 +20,11 @@ let env: Record<string, string>;
 
 beforeEach(async () => {
   home = await mkdtemp(join(tmpdir(), "examples-"));
-  const models = [{ name: "llama3.2" }, { name: "sees", capabilities: ["completion", "vision"] }];
+  const models = [
+    { name: "llama3.2" },
+    { name: "sees", capabilities: ["completion", "vision"] },
+    { name: "calls", capabilities: ["completion", "tools"] },
+  ];
   ollama = await startFakeOllama({ models });
   lmStudio = await startFakeLmStudio({ models: [{ id: "qwen/qwen3-4b" }] });
   env = { HOME: home, OLLAMA_BASE_URL: ollama.url, LMSTUDIO_BASE_URL: lmStudio.url };
@@ -118,6 +122,20 @@ describe("analyze-document.mjs", () => {
     expect(prompts.length).toBeGreaterThan(3);
     expect(Math.max(...prompts.map(({ length }) => length))).toBeLessThan(1200);
     expect(prompts.at(-1)).toContain("a note\n\na note");
+  });
+});
+
+describe("tools.mjs", () => {
+  test("makes the calls of the model and prints its answer", async () => {
+    ollama.replies.once({ toolCalls: [{ name: "multiply", arguments: { a: 6, b: 7 } }] });
+    ollama.replies.set((body) => ({
+      text: [`It is ${(body.messages as { content: string }[]).at(-1)!.content}.`],
+    }));
+    expect(await run("tools.mjs", [], { LLM_CLIENT_MODEL: "calls" })).toMatchObject({
+      code: 0,
+      stdout: "It is 42.\n",
+      stderr: "multiply gave 42\n",
+    });
   });
 });
 

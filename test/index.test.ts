@@ -28,8 +28,10 @@ test("the package exports the client and the errors, and nothing else at run tim
     "TimeoutError",
     "ValidationError",
     "convertModel",
+    "defineTool",
     "explainConfig",
     "fitModel",
+    "runTools",
   ]);
 });
 

@@ -25,6 +25,7 @@ const codes = tablesOf(page)
 const OUTSIDE = [
   ...["timeout", "stream_already_read", "all_providers_failed"],
   ...["pull_failed", "gated", "disk_full", "wrong_content", "not_removed", "convert_failed"],
+  "tool_timeout",
 ];
 
 const clock = { now: () => 0, random: () => 0, sleep: async () => {} };
