@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises";
-import type { ImagePart } from "../index.js";
+import type { ImagePart, Tool } from "../index.js";
 import { UsageError } from "./exit-codes.js";
 
 /** How the files of each kind of picture begin; "?" stands for any byte. */
@@ -17,14 +17,29 @@ export function readImages(files: string[]): Promise<ImagePart[]> {
 
 /** A JSON Schema: written out, or in a file. */
 export async function readSchema(source: string): Promise<Record<string, unknown>> {
-  const isWrittenOut = source.trimStart().startsWith("{");
-  const name = isWrittenOut ? "The schema" : `The schema ${source}`;
-  const text = isWrittenOut ? source : (await readNamed(source, name)).toString("utf8");
-  const schema = parse(text, name);
-  if (typeof schema === "object" && schema !== null && !Array.isArray(schema)) {
-    return schema as Record<string, unknown>;
+  const { value, name } = await readJson(source, "The schema", "{");
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) {
+    return value as Record<string, unknown>;
   }
   throw new UsageError(`${name} is no JSON object.`);
+}
+
+/** A list of tools in JSON: written out, or in a file. The client checks each of them. */
+export async function readTools(source: string): Promise<Tool[]> {
+  const { value, name } = await readJson(source, "The list of tools", "[");
+  if (Array.isArray(value)) return value as Tool[];
+  throw new UsageError(`${name} is no JSON list.`);
+}
+
+async function readJson(
+  source: string,
+  what: string,
+  start: string,
+): Promise<{ value: unknown; name: string }> {
+  const isWrittenOut = source.trimStart().startsWith(start);
+  const name = isWrittenOut ? what : `${what} ${source}`;
+  const text = isWrittenOut ? source : (await readNamed(source, name)).toString("utf8");
+  return { value: parse(text, name), name };
 }
 
 async function readImage(file: string): Promise<ImagePart> {

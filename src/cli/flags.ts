@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
-import type { ConfigSources, LLMConfig, LLMRequest, ProviderName } from "../index.js";
+import type { ConfigSources, LLMConfig, LLMRequest, Reasoning, ProviderName } from "../index.js";
 import { addMlxFlags, type MlxFlags, splitMlxFlags } from "./mlx-flags.js";
 import { numberFlag, type Range } from "./number-flag.js";
 
@@ -38,7 +38,9 @@ export interface GenerationFlags extends MlxFlags {
   logprobs?: boolean;
   topLogprobs?: number;
   reasoning?: keyof typeof REASONING;
+  reasoningTokens?: number;
   schema?: string;
+  tools?: string;
   image?: string[];
 }
 
@@ -84,8 +86,10 @@ export function addGenerationFlags(command: Command): Command {
     "--reasoning <level>",
     "whether, or how hard, the model thinks first",
   );
+  command.addOption(reasoning.choices(Object.keys(REASONING)));
+  add("--reasoning-tokens", "make the model answer after so many", { whole: true, min: 1 });
   command
-    .addOption(reasoning.choices(Object.keys(REASONING)))
+    .option("--tools <file>", "JSON list of tools that the model may call: a file, or written out")
     .option("--schema <file>", "JSON Schema that the reply must fit: a file, or written out")
     .option("--image <file>", "picture to show the model; may be repeated", collect("--image"));
   return addMlxFlags(command);
@@ -118,12 +122,19 @@ export function modelOptions(
 /** The request without its messages and what is in files, from parsed flags. */
 export function requestOptions(flags: GenerationFlags): Omit<LLMRequest, "messages"> {
   const { mlx, others } = splitMlxFlags(flags);
-  const { system: _system, schema: _schema, image: _image, reasoning, ...rest } = others;
+  const { system: _system, schema: _schema, image: _image, tools: _tools, ...rest } = others;
+  const { reasoning, reasoningTokens, ...asked } = rest;
   return withoutUndefined({
-    ...rest,
-    reasoning: reasoning && REASONING[reasoning],
+    ...asked,
+    reasoning: reasoningOf(reasoning, reasoningTokens),
     providerOptions: Object.keys(mlx).length === 0 ? undefined : { mlx },
   });
+}
+
+function reasoningOf(level?: keyof typeof REASONING, maxTokens?: number): Reasoning | undefined {
+  const effort = level && REASONING[level];
+  if (maxTokens === undefined || effort === false) return effort;
+  return { maxTokens, ...(typeof effort === "string" && { effort }) };
 }
 
 /** The flags by which a request asks for what only mlx can do. */

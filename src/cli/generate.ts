@@ -6,8 +6,9 @@ import type {
   LLMStream,
   Message,
   ProviderName,
+  ToolCall,
 } from "../index.js";
-import { readImages, readSchema } from "./attachments.js";
+import { readImages, readSchema, readTools } from "./attachments.js";
 import { openClient } from "./client.js";
 import {
   addCommonFlags,
@@ -33,6 +34,8 @@ export interface GenerateOptions extends CommonOptions {
   images: string[];
   /** A file, or JSON. */
   schema?: string;
+  /** A file, or JSON. */
+  tools?: string;
   request: Omit<LLMRequest, "messages">;
   stream: boolean;
   usage: boolean;
@@ -53,6 +56,7 @@ Examples:
   $ git diff | llm-client generate "Write a commit message for this change."
   $ llm-client generate --image cat.png "What is in this picture?"
   $ llm-client generate --schema person.json "Ada Lovelace, born in 1815" | jq .born
+  $ llm-client generate --tools tools.json --json "Weather in Bergen?" | jq .toolCalls
   $ llm-client generate --json "Hello" | jq .usage`;
 
 /** The flags, help and checks of `llm-client generate`. */
@@ -74,9 +78,9 @@ export function generateCommand(run: (options: GenerateOptions) => Promise<void>
       }
       const request = requestOptions(generation);
       const common = chooseMlx(commonOptions(given, command), mlxFlags(request), command);
-      const { system, schema, image: images = [] } = generation;
+      const { system, schema, tools, image: images = [] } = generation;
       const output = { stream, usage, hideReasoning };
-      return run({ ...common, words, system, images, schema, request, ...output });
+      return run({ ...common, words, system, images, schema, tools, request, ...output });
     });
 }
 
@@ -120,15 +124,18 @@ function ioOfPeer(io: Io): Io {
 }
 
 async function readRequest(options: GenerateOptions, io: Io): Promise<LLMRequest> {
-  const { words, system, images, schema, request } = options;
+  const { words, system, images, schema, tools, request } = options;
   const text = await readPrompt(words, io);
   const pictures = await readImages(images);
   const parts: ContentPart[] = [{ type: "text", text }, ...pictures];
   const messages: Message[] = [{ role: "user", content: pictures.length > 0 ? parts : text }];
   if (system) messages.unshift({ role: "system", content: system });
-  if (schema === undefined) return { ...request, messages };
-  const responseFormat = { type: "json_schema" as const, schema: await readSchema(schema) };
-  return { ...request, messages, responseFormat };
+  const filed: Partial<LLMRequest> = {};
+  if (tools !== undefined) filed.tools = await readTools(tools);
+  if (schema !== undefined) {
+    filed.responseFormat = { type: "json_schema", schema: await readSchema(schema) };
+  }
+  return { ...request, ...filed, messages };
 }
 
 async function printStream(
@@ -194,8 +201,16 @@ async function printNotes(
       "note: the reply was cut: --max-tokens is reached, or the context is full\n",
     );
   }
+  if (!json) {
+    for (const call of response.toolCalls ?? [])
+      await stderr.write(`call: ${describeCall(call)}\n`);
+  }
   if (usage || verbose) await stderr.write(`usage: ${describeUsage(response)}\n`);
   if (verbose) await stderr.write(describeRun(response));
+}
+
+function describeCall({ name, arguments: given, invalidArguments }: ToolCall): string {
+  return `${name}(${invalidArguments ?? JSON.stringify(given)})`;
 }
 
 function withNewline(text: string): string {

@@ -13,13 +13,15 @@ export function reasoningVariables(
 ): TemplateVariables {
   const variables: Record<string, unknown> = {};
   const warnings: string[] = [];
-  if (reasoningBudget !== undefined && reads(template, "thinking_budget")) {
-    variables.thinking_budget = reasoningBudget;
-  }
-  if (reasoning === undefined) return { variables, warnings };
+  if (reasoning === undefined && reasoningBudget === undefined) return { variables, warnings };
   const isOn = reasoning !== false;
   const switches = ["enable_thinking", "thinking"].filter((name) => reads(template, name));
   for (const name of switches) variables[name] = isOn;
+  if (reasoningBudget !== undefined && reads(template, "thinking_budget")) {
+    variables.thinking_budget = reasoningBudget;
+  }
+  // Who only bounds it has not asked how hard it is to be.
+  if (reasoning === undefined) return { variables, warnings };
   const effort = effortIn(template, reasoning);
   const isGraded = reads(template, "reasoning_effort");
   if (isGraded && effort !== undefined) variables.reasoning_effort = effort;

@@ -184,6 +184,13 @@ describe("flags", () => {
       { request: { reasoning: false }, hideReasoning: true },
     ],
     [["--reasoning", "high"], { request: { reasoning: "high" } }],
+    [["--reasoning-tokens", "500"], { request: { reasoning: { maxTokens: 500 } } }],
+    [
+      ["--reasoning", "low", "--reasoning-tokens", "500"],
+      { request: { reasoning: { effort: "low", maxTokens: 500 } } },
+    ],
+    [["--reasoning", "off", "--reasoning-tokens", "5"], { request: { reasoning: false } }],
+    [["--tools", "tools.json"], { tools: "tools.json", request: {} }],
     [["--image", "a.png", "--image", "b.jpg"], { images: ["a.png", "b.jpg"], request: {} }],
     [["--schema", "person.json"], { schema: "person.json", request: {} }],
     [["--json", "--top-logprobs", "3"], { request: { topLogprobs: 3 } }],

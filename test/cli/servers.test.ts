@@ -172,7 +172,30 @@ describe("generate", () => {
     }
   });
 
+  test.each(["ollama", "lmstudio"] as const)("--tools offers tools to %s", async (provider) => {
+    const tools = [{ type: "function", function: { name: "look", description: "Looks." } }];
+    const given = await withFile("tools.json", JSON.stringify(tools));
+    const model = provider === "ollama" ? "tiny-tools" : "tiny-chat";
+    const server = provider === "ollama" ? ollama : lmStudio;
+    server.replies.set({ toolCalls: [{ name: "look", arguments: { at: "it" } }] });
+    const ask = ["generate", "-m", `${provider}:${model}`, "--tools", given, "Look."];
+    expect(await run(ask)).toMatchObject({
+      code: 0,
+      stdout: "",
+      stderr: 'call: look({"at":"it"})\n',
+    });
+    expect(server.requests.at(-1)?.json).toMatchObject({
+      tools: [{ function: { name: "look", description: "Looks." } }],
+    });
+    const { stdout } = await run([...ask, "--json"]);
+    const response = JSON.parse(stdout) as LLMResponse;
+    expect(response.toolCalls).toMatchObject([{ name: "look", arguments: { at: "it" } }]);
+  });
+
   test.each([
+    [["--tools", "nosuch.json"], "The list of tools nosuch.json does not exist."],
+    [["--tools", "package.json"], "The list of tools package.json is no JSON list."],
+    [["--tools", "[1]"], "The request is wrong: tools[0] is 1"],
     [["--image", "nosuch.png"], "The image nosuch.png does not exist."],
     [["--image", "package.json"], "The image package.json is no PNG, JPEG, GIF or WebP file."],
     [["--schema", "src"], "The schema src is a folder."],

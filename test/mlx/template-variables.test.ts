@@ -45,5 +45,9 @@ test("a budget is told to templates that know one", () => {
     variables: { thinking_budget: 512 },
     warnings: [],
   });
-  expect(reasoningVariables(QWEN, { reasoningBudget: 512 }).variables).toEqual({});
+  expect(reasoningVariables(QWEN, { reasoningBudget: 512 })).toEqual({
+    variables: { enable_thinking: true },
+    warnings: [],
+  });
+  expect(reasoningVariables("", { reasoningBudget: 512 })).toEqual({ variables: {}, warnings: [] });
 });
