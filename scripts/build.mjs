@@ -36,6 +36,13 @@ const { metafile } = await build({
   format: "esm",
 });
 
+const commonJs = {
+  format: "cjs",
+  // CommonJS has no import.meta.
+  banner: { js: 'const importMetaUrl = require("node:url").pathToFileURL(__filename).href;' },
+  define: { "import.meta.url": "importMetaUrl" },
+};
+
 /** The server is an entry of its own, over the same client: it asks for the package's file. */
 const server = {
   ...library,
@@ -45,16 +52,8 @@ const server = {
 };
 
 await build({ ...server, outfile: "dist/esm/server/index.js", format: "esm" });
-await build({ ...server, outfile: "dist/cjs/server/index.js", format: "cjs" });
-
-await build({
-  ...library,
-  outfile: "dist/cjs/index.js",
-  format: "cjs",
-  // CommonJS has no import.meta.
-  banner: { js: 'const importMetaUrl = require("node:url").pathToFileURL(__filename).href;' },
-  define: { "import.meta.url": "importMetaUrl" },
-});
+await build({ ...server, ...commonJs, outfile: "dist/cjs/server/index.js" });
+await build({ ...library, ...commonJs, outfile: "dist/cjs/index.js" });
 
 function leaveClient({ onResolve }) {
   const client = join(process.cwd(), "src", "index.js");

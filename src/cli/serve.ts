@@ -23,7 +23,8 @@ Examples:
   $ llm-client serve -m mlx-community/Qwen3-4B-4bit --port 8000
   $ LLM_CLIENT_SERVE_TOKEN=… llm-client serve --host 0.0.0.0 --allow-host studio.local
 
-It answers as OpenAI's server does at /v1, and tells the address on stderr.`;
+It answers as OpenAI's and Anthropic's servers do at /v1, and as Ollama at /api. stderr
+has the address.`;
 
 /** The flags and help of `llm-client serve`. */
 export function serveCommand(run: (options: ServeOptions) => Promise<void>): Command {

@@ -1,6 +1,6 @@
 import type { Context } from "hono";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { LLMRequest, StreamEvent } from "../index.js";
+import type { LLMRequest, LLMResponse, StreamEvent } from "../index.js";
 import { failureOf } from "./failures.js";
 import { modelFor } from "./models.js";
 import type { Exchange } from "./protocol.js";
@@ -22,7 +22,7 @@ export async function answer(
   try {
     if (exchange.stream)
       return await answerAsStream(context, service, { ...exchange, request }, leave);
-    const response = await service.client.generate(request);
+    const response = withNotes(await service.client.generate(request), exchange);
     record.response = response;
     leave();
     return context.json(exchange.writer.whole(response));
@@ -35,14 +35,15 @@ export async function answer(
 async function answerAsStream(
   context: Context<Env>,
   { client, settings }: Service,
-  { request, writer, mediaType }: Exchange,
+  exchange: Exchange,
   leave: () => void,
 ): Promise<Response> {
   const { record } = context.var;
+  const { request, writer, mediaType } = exchange;
   const events = client.stream(request)[Symbol.asyncIterator]();
   const first = events.next();
   await untilBegun(first, settings.keepAlive, request);
-  const pieces = tell(first, events, writer, record);
+  const pieces = tell(first, events, exchange, record);
   const body = streamOf(pieces, {
     keepAlive: () => writer.keepAlive(),
     seconds: settings.keepAlive,
@@ -77,12 +78,13 @@ async function untilBegun(
 async function* tell(
   first: Promise<IteratorResult<StreamEvent>>,
   events: AsyncIterator<StreamEvent>,
-  writer: Exchange["writer"],
+  exchange: Exchange,
   record: RequestRecord,
 ): AsyncGenerator<string> {
+  const { writer } = exchange;
   try {
     for (let next = await first; !next.done; next = await events.next()) {
-      const { value: event } = next;
+      const event = withNotesAtEnd(next.value, exchange);
       if (event.type === "finish") record.response = event.response;
       const text = writer.event(event);
       if (text !== "") yield text;
@@ -93,4 +95,14 @@ async function* tell(
   } finally {
     await events.return?.();
   }
+}
+
+function withNotesAtEnd(event: StreamEvent, exchange: Exchange): StreamEvent {
+  if (event.type !== "finish") return event;
+  return { ...event, response: withNotes(event.response, exchange) };
+}
+
+function withNotes(response: LLMResponse, { notes }: Exchange): LLMResponse {
+  if (!notes) return response;
+  return { ...response, warnings: [...response.warnings, ...notes(response)] };
 }

@@ -2,9 +2,13 @@ import { Hono } from "hono";
 import type { Context, Next } from "hono";
 import { matchedRoutes } from "hono/route";
 import { AbortError, LLMError } from "../index.js";
+import { anthropic } from "./anthropic/errors.js";
+import { addAnthropic } from "./anthropic/routes.js";
 import { type Failure, failureOf, Refusal } from "./failures.js";
 import { overloaded } from "./gate.js";
 import { guard } from "./guard.js";
+import { ollama } from "./ollama/errors.js";
+import { addOllama } from "./ollama/routes.js";
 import { openAi } from "./openai/errors.js";
 import { addOpenAi } from "./openai/routes.js";
 import type { Protocol } from "./protocol.js";
@@ -20,6 +24,8 @@ export function createApp(service: Service): Hono<Env> {
   app.use(guard(service.settings));
   app.get("/health", (context) => context.json({ status: "ok" }));
   addOpenAi(app, service);
+  addAnthropic(app, service);
+  addOllama(app, service);
   app.notFound(({ req }) => {
     throw new Refusal(404, "not_found", `There is no ${req.method} ${req.path} here.`);
   });
@@ -72,8 +78,9 @@ function statusOf({ statusOf }: Protocol, failure: Failure): number {
   return statusOf?.(failure) ?? failure.status;
 }
 
-function protocolOf(_path: string): Protocol {
-  return openAi;
+function protocolOf(path: string): Protocol {
+  if (path.startsWith("/api/")) return ollama;
+  return path.startsWith("/v1/messages") ? anthropic : openAi;
 }
 
 /** What is not an error of this package is a mistake in it. */

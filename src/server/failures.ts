@@ -28,6 +28,11 @@ export class Refusal extends Error {
   }
 }
 
+/** The refusal of what this server, or the provider behind it, does not do at all. */
+export function notSupported(what: string): Refusal {
+  return new Refusal(501, "not_supported", `${what} is not supported here.`);
+}
+
 /** The status of each code; any other is of the server or of what stands behind it. */
 const STATUS: Record<string, number> = {
   validation: 400,

@@ -29,6 +29,8 @@ export interface Exchange {
   /** Media type of the stream. */
   mediaType: string;
   writer: ReplyWriter;
+  /** What only the protocol knows that was not done exactly as asked. */
+  notes?(response: LLMResponse): string[];
 }
 
 /** One server-sent event. */
@@ -47,4 +49,9 @@ export const JSON_LINES = "application/x-ndjson";
 /** What a model wrote as the arguments of a call. */
 export function argumentsText(call: { arguments: object; invalidArguments?: string }): string {
   return call.invalidArguments ?? JSON.stringify(call.arguments);
+}
+
+/** A body, and what was not done exactly as asked. */
+export function withWarnings({ warnings }: LLMResponse, body: object): object {
+  return warnings.length > 0 ? { ...body, warnings } : body;
 }

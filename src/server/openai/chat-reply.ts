@@ -6,9 +6,9 @@ import type {
   ToolCall,
 } from "../../index.js";
 import type { Failure } from "../failures.js";
-import { argumentsText, COMMENT, type ReplyWriter, sentEvent } from "../protocol.js";
+import { argumentsText, COMMENT, type ReplyWriter, sentEvent, withWarnings } from "../protocol.js";
 import { errorBody } from "./errors.js";
-import { usageOf, withWarnings } from "./usage.js";
+import { usageOf } from "./usage.js";
 
 /** The reasons why a reply ended, in OpenAI's words. */
 export const FINISH_REASONS: Record<FinishReason, string> = {

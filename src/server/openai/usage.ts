@@ -16,8 +16,3 @@ export function usageOf({ usage }: LLMResponse): object | null {
       : { completion_tokens_details: { reasoning_tokens: reasoningTokens } }),
   };
 }
-
-/** A body, and what was not done exactly as asked. */
-export function withWarnings({ warnings }: LLMResponse, body: object): object {
-  return warnings.length > 0 ? { ...body, warnings } : body;
-}

@@ -1,0 +1,138 @@
+import type { FinishReason, LLMResponse, StreamEvent, ToolCall } from "../../index.js";
+import type { Failure } from "../failures.js";
+import { argumentsText, type ReplyWriter, sentEvent, withWarnings } from "../protocol.js";
+import { errorBody } from "./errors.js";
+
+const STOP_REASONS: Record<FinishReason, string> = {
+  stop: "end_turn",
+  length: "max_tokens",
+  tool_calls: "tool_use",
+  content_filter: "refusal",
+  other: "end_turn",
+};
+
+/** Nothing is signed here; programs send the field back as it came. */
+const SIGNATURE = "";
+
+type BlockKind = "text" | "thinking" | "tool_use";
+
+/** Tells a reply as a message of Anthropic's. */
+export class MessagesReply implements ReplyWriter {
+  readonly #requestId: string;
+  /** Blocks that have begun. */
+  #count = 0;
+  #open: BlockKind | undefined;
+
+  constructor(requestId: string) {
+    this.#requestId = requestId;
+  }
+
+  whole(response: LLMResponse): object {
+    const { content, reasoning, toolCalls = [], responseId, model, finishReason } = response;
+    const blocks = [
+      ...(reasoning ? [{ type: "thinking", thinking: reasoning, signature: SIGNATURE }] : []),
+      ...(content ? [{ type: "text", text: content, citations: null }] : []),
+      ...toolCalls.map((call) => ({ ...callOf(call), input: call.arguments })),
+    ];
+    return withWarnings(response, {
+      ...messageOf(responseId, model),
+      content: blocks,
+      stop_reason: STOP_REASONS[finishReason],
+      usage: usageOf(response),
+    });
+  }
+
+  event(event: StreamEvent): string {
+    switch (event.type) {
+      case "start":
+        return tell("message_start", {
+          message: {
+            ...messageOf(event.responseId, event.model),
+            content: [],
+            // Providers count only at the end.
+            usage: { input_tokens: 0, output_tokens: 0 },
+          },
+        });
+      case "text":
+        return this.#piece("text", { text: "", citations: null }, "text_delta", event.text);
+      case "reasoning":
+        return this.#piece(
+          "thinking",
+          { thinking: "", signature: SIGNATURE },
+          "thinking_delta",
+          event.text,
+        );
+      case "tool-call":
+        return this.#call(event.toolCall);
+      case "finish":
+        return this.#finish(event.response);
+    }
+  }
+
+  failed(failure: Failure): string {
+    return sentEvent(errorBody(failure, this.#requestId), "error");
+  }
+
+  keepAlive(): string {
+    return tell("ping", {});
+  }
+
+  #piece(kind: "text" | "thinking", empty: object, type: string, text: string): string {
+    const begin = this.#open === kind ? "" : this.#begin(kind, { type: kind, ...empty });
+    return begin + this.#delta({ type, [kind]: text });
+  }
+
+  #call(call: ToolCall): string {
+    const begin = this.#begin("tool_use", { ...callOf(call), input: {} });
+    const partial_json = argumentsText(call);
+    return begin + this.#delta({ type: "input_json_delta", partial_json }) + this.#end();
+  }
+
+  #begin(kind: BlockKind, block: object): string {
+    const end = this.#end();
+    this.#open = kind;
+    const index = this.#count++;
+    return end + tell("content_block_start", { index, content_block: block });
+  }
+
+  #delta(delta: object): string {
+    return tell("content_block_delta", { index: this.#count - 1, delta });
+  }
+
+  #end(): string {
+    if (!this.#open) return "";
+    this.#open = undefined;
+    return tell("content_block_stop", { index: this.#count - 1 });
+  }
+
+  #finish(response: LLMResponse): string {
+    const delta = { stop_reason: STOP_REASONS[response.finishReason], stop_sequence: null };
+    const body = withWarnings(response, { delta, usage: usageOf(response) });
+    return this.#end() + tell("message_delta", body) + tell("message_stop", {});
+  }
+}
+
+function tell(type: string, fields: object): string {
+  return sentEvent({ type, ...fields }, type);
+}
+
+function messageOf(responseId: string, model: string): object {
+  const id = `msg_${responseId}`;
+  const empty = { stop_reason: null, stop_sequence: null };
+  return { id, type: "message", role: "assistant", model, ...empty };
+}
+
+function callOf({ id, name }: ToolCall): object {
+  return { type: "tool_use", id, name };
+}
+
+/** The counts must be numbers there; what a provider does not tell is 0. */
+function usageOf({ usage }: LLMResponse): object {
+  const { promptTokens = 0, completionTokens = 0, cachedTokens = 0 } = usage;
+  return {
+    input_tokens: promptTokens - cachedTokens,
+    output_tokens: completionTokens,
+    cache_read_input_tokens: cachedTokens,
+    cache_creation_input_tokens: 0,
+  };
+}
