@@ -1,23 +1,8 @@
-import type {
-  FinishReason,
-  LLMResponse,
-  StreamEvent,
-  TokenLogprob,
-  ToolCall,
-} from "../../index.js";
+import type { LLMResponse, StreamEvent, TokenLogprob, ToolCall } from "../../index.js";
 import type { Failure } from "../failures.js";
 import { argumentsText, COMMENT, type ReplyWriter, sentEvent, withWarnings } from "../protocol.js";
 import { errorBody } from "./errors.js";
-import { usageOf } from "./usage.js";
-
-/** The reasons why a reply ended, in OpenAI's words. */
-export const FINISH_REASONS: Record<FinishReason, string> = {
-  stop: "stop",
-  length: "length",
-  tool_calls: "tool_calls",
-  content_filter: "content_filter",
-  other: "stop",
-};
+import { FINISH_REASONS, usageOf } from "./usage.js";
 
 /** Tells a reply as a chat completion. */
 export class ChatReply implements ReplyWriter {

@@ -6,6 +6,12 @@ import type { Env, Service } from "../service.js";
 import { ChatReply } from "./chat-reply.js";
 import { chatRequest } from "./chat-request.js";
 import { chatSchema } from "./chat-schema.js";
+import { CompletionsReply, completionsRequest, templateNote } from "./completions.js";
+import { completionsSchema } from "./completions-schema.js";
+import { embed, embeddingsSchema } from "./embeddings.js";
+import { responsesRequest } from "./responses-request.js";
+import { ResponsesReply } from "./responses-reply.js";
+import { responsesSchema } from "./responses-schema.js";
 import { listModels, retrieveModel } from "./models.js";
 
 /** Adds OpenAI's endpoints. */
@@ -22,5 +28,28 @@ export function addOpenAi(app: Hono<Env>, service: Service): void {
       mediaType: EVENT_STREAM,
       writer: new ChatReply(body.stream_options?.include_usage === true),
     });
+  });
+  app.post("/v1/completions", async (context) => {
+    const body = await readBody(context, service, completionsSchema);
+    return answer(context, service, {
+      request: completionsRequest(body),
+      stream: body.stream === true,
+      mediaType: EVENT_STREAM,
+      writer: new CompletionsReply(body.stream_options?.include_usage === true),
+      notes: templateNote,
+    });
+  });
+  app.post("/v1/responses", async (context) => {
+    const body = await readBody(context, service, responsesSchema);
+    return answer(context, service, {
+      request: responsesRequest(body),
+      stream: body.stream === true,
+      mediaType: EVENT_STREAM,
+      writer: new ResponsesReply(body),
+    });
+  });
+  app.post("/v1/embeddings", async (context) => {
+    const body = await readBody(context, service, embeddingsSchema);
+    return context.json(await embed(service, body, context.var.signal));
   });
 }

@@ -1,4 +1,13 @@
-import type { LLMResponse } from "../../index.js";
+import type { FinishReason, LLMResponse } from "../../index.js";
+
+/** The reasons why a reply ended, in OpenAI's words. */
+export const FINISH_REASONS: Record<FinishReason, string> = {
+  stop: "stop",
+  length: "length",
+  tool_calls: "tool_calls",
+  content_filter: "content_filter",
+  other: "stop",
+};
 
 /** Counts of tokens in OpenAI's words; null where the provider tells none. */
 export function usageOf({ usage }: LLMResponse): object | null {

@@ -1,0 +1,54 @@
+import * as z from "zod/mini";
+import { LLMError } from "../../index.js";
+import { allow } from "../../validation.js";
+import { notSupported } from "../failures.js";
+import { modelFor } from "../models.js";
+import { anything, may } from "../schemas.js";
+import type { Service } from "../service.js";
+
+const text = allow.text("a text that is not empty");
+
+/** The fields of a request for embeddings that this server knows. */
+export const embeddingsSchema = z.strictObject(
+  {
+    model: may(text),
+    input: z.union([text, z.array(text).check(z.minLength(1, "a text"))], "a text, or texts"),
+    encoding_format: may(z.enum(["float", "base64"], '"float" or "base64"')),
+    user: anything,
+  },
+  "an object { model, input }",
+);
+
+/** One vector for each text; throws a `Refusal` where the provider has none. */
+export async function embed(
+  service: Service,
+  body: z.infer<typeof embeddingsSchema>,
+  signal: AbortSignal,
+): Promise<object> {
+  const model = modelFor(service, body.model ?? undefined);
+  const options = model === undefined ? { signal } : { model, signal };
+  const leave = await service.gate.enter(signal);
+  const { embeddings, usage, ...reply } = await service.client
+    .embed(body.input, options)
+    .catch((error: unknown) => {
+      const cannot = LLMError.is(error) && error.code === "unsupported";
+      throw cannot ? notSupported("Embedding with this provider") : error;
+    })
+    .finally(leave);
+  const isBase64 = body.encoding_format === "base64";
+  const tokens = usage?.promptTokens ?? 0;
+  return {
+    object: "list",
+    model: reply.model,
+    data: embeddings.map((vector, index) => ({
+      object: "embedding",
+      index,
+      embedding: isBase64 ? toBase64(vector) : vector,
+    })),
+    usage: { prompt_tokens: tokens, total_tokens: tokens },
+  };
+}
+
+function toBase64(vector: number[]): string {
+  return Buffer.from(Float32Array.from(vector).buffer).toString("base64");
+}
