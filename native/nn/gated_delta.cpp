@@ -6,52 +6,76 @@
 #include "mlx/metal_kernel.h"
 #include "mlx/stream.h"
 #include "nn/activations.h"
+#include "nn/gated_delta_chunks.h"
 
 using mx::array;
 
 namespace {
 
-/// What the rule reads, grouped by key head: (B, L, key heads, heads per key, rows, columns).
-struct Tokens {
-  array q;     // (…, K, 1)
-  array k;     // (…, 1, K)
-  array v;     // (…, V, 1)
-  array g;     // (…, 1, 1 or K)
-  array beta;  // (…, 1, 1)
+/// So few tokens are sooner read one by one than as a chunk.
+constexpr int few_tokens = 4;
 
-  Tokens at(int t) const {
-    const auto pick = [t](const array& a) { return mx::slice(a, 1, t, t + 1); };
-    return {pick(q), pick(k), pick(v), pick(g), pick(beta)};
-  }
+/// What a token brings, grouped by key head: (B, 1, key heads, heads per key, …).
+struct Token {
+  array q;      // (…, 1, K)
+  array k;      // (…, 1, K)
+  array v;      // (…, V, 1)
+  array log_g;  // (…, 1, 1 or K)
+  array beta;   // (…, 1, 1)
 };
 
 /// One token: y (…, V, 1)
-array step(const Tokens& token, array& state) {
-  const auto& [q, k, v, g, beta] = token;
-  const array faded = state * g;
-  const array delta = (v - mx::matmul(faded, mx::swapaxes(k, -1, -2))) * beta;
+array step(const Token& token, array& state) {
+  const auto& [q, k, v, log_g, beta] = token;
+  const array faded = state * mx::exp(log_g);
+  // One look at the state does for both: what the query will find besides is the correction.
+  const array key_query[] = {k, q};
+  const array found =
+      mx::matmul(faded, mx::swapaxes(mx::concatenate(key_query, -2), -1, -2));  // (…, V, 2)
+  const array delta = (v - mx::slice(found, -1, 0, 1)) * beta;
   state = mx::addmm(faded, delta, k);
-  return mx::matmul(state, q);
+  return mx::slice(found, -1, 1, 2) + delta * mx::sum(k * q, -1);
 }
 
-/// The same numbers by ops that every backend has, token by token.
-array update_by_ops(
-    const array& q, const array& k, const array& v, const array& g, const array& beta,
+array update_token_by_token(
+    const array& q, const array& k, const array& v, const array& log_g, const array& beta,
     array& state) {
   const int batch = v.dim(0);
   const int length = v.dim(1);
-  const int key_heads = k.dim(2);
-  const int per_key = v.dim(2) / key_heads;
-  const Tokens tokens{
-      .q = mx::reshape(q, {batch, length, key_heads, 1, -1, 1}),
-      .k = mx::reshape(k, {batch, length, key_heads, 1, 1, -1}),
-      .v = mx::reshape(v, {batch, length, key_heads, per_key, -1, 1}),
-      .g = mx::reshape(g, {batch, length, key_heads, per_key, 1, -1}),
-      .beta = mx::reshape(beta, {batch, length, key_heads, per_key, 1, 1})};
-  if (length == 1) return step(tokens, state);
+  const int per_key = v.dim(2) / k.dim(2);
   std::vector<array> ys;
-  for (int t = 0; t < length; t++) ys.push_back(step(tokens.at(t), state));
-  return mx::concatenate(ys, 1);
+  for (int t = 0; t < length; t++) {
+    const auto pick = [&](const array& all, int heads, int rows) {
+      const array a =
+          length == 1 ? all : mx::slice(mx::reshape(all, {batch, length, -1}), 1, t, t + 1);
+      return mx::reshape(mx::astype(a, mx::float32), {batch, 1, k.dim(2), heads, rows, -1});
+    };
+    const Token token{
+        .q = pick(q, 1, 1),
+        .k = pick(k, 1, 1),
+        .v = pick(v, per_key, v.dim(3)),
+        .log_g = pick(log_g, per_key, 1),
+        .beta = pick(beta, per_key, 1)};
+    ys.push_back(step(token, state));
+  }
+  return length == 1 ? ys[0] : mx::concatenate(ys, 1);
+}
+
+/// The same numbers by ops that every backend has.
+array update_by_ops(
+    const array& q, const array& k, const array& v, const array& log_g, const array& beta,
+    array& state) {
+  const bool heads_fade = log_g.size() == beta.size();
+  if (v.dim(1) <= few_tokens || !heads_fade) {
+    return update_token_by_token(q, k, v, log_g, beta, state);
+  }
+  const auto grouped = [&](const array& a, int heads) {
+    return mx::reshape(mx::astype(a, mx::float32), {v.dim(0), v.dim(1), k.dim(2), heads, -1});
+  };
+  const int per_key = v.dim(2) / k.dim(2);
+  return gated_delta_by_chunks(
+      grouped(q, 1), grouped(k, 1), grouped(v, per_key), grouped(log_g, per_key),
+      grouped(beta, per_key), state);
 }
 
 constexpr const char* kernel_body =
@@ -112,7 +136,7 @@ std::pair<array, array> normalize_qk(const array& qk) {
 }
 
 array gated_delta_update(
-    const array& q, const array& k, const array& v, const array& g, const array& beta,
+    const array& q, const array& k, const array& v, const array& log_g, const array& beta,
     array& state) {
   const int key_heads = k.dim(2);
   const int key_dim = k.dim(3);
@@ -122,8 +146,8 @@ array gated_delta_update(
         mx::zeros({v.dim(0), 1, key_heads, v.dim(2) / key_heads, value_dim, key_dim}, mx::float32);
   }
   const int lanes = mx::on_metal() ? lanes_for(key_dim, value_dim) : 0;
-  if (lanes > 0) return update_by_kernel(q, k, v, g, beta, state, lanes);
-  const array y = update_by_ops(q, k, v, g, beta, state);
+  if (lanes > 0) return update_by_kernel(q, k, v, mx::exp(log_g), beta, state, lanes);
+  const array y = update_by_ops(q, k, v, log_g, beta, state);
   return mx::reshape(mx::astype(y, v.dtype()), {v.dim(0), v.dim(1), v.dim(2), value_dim});
 }
 
@@ -134,6 +158,4 @@ DecayGate::DecayGate(Weights& weights, const std::string& path, int heads)
   if (dt_bias_) dt_bias_ = mx::expand_dims(dt_bias_, 0);
 }
 
-array DecayGate::operator()(const array& a) const {
-  return mx::exp(rate_ * softplus(a + dt_bias_));
-}
+array DecayGate::operator()(const array& a) const { return rate_ * softplus(a + dt_bias_); }

@@ -15,20 +15,20 @@
 /// (B, L, 2 · key heads, K), queries first → (B, L, key heads, K) each.
 std::pair<mx::array, mx::array> normalize_qk(const mx::array& qk);
 
-/// q and k (B, L, key heads, K), v (B, L, heads, V), g and beta (B · L, heads) →
-/// (B, L, heads, V). Consecutive heads share a key head. A g of (B · L, heads, K) lets each column
-/// fade at its own pace. `state`, a slot of a StateCache, holds the matrices in float32.
+/// q and k (B, L, key heads, K), v (B, L, heads, V), log_g and beta (B · L, heads) →
+/// (B, L, heads, V). Consecutive heads share a key head. A log_g of (B · L, heads, K) lets each
+/// column fade at its own pace. `state`, a slot of a StateCache, holds the matrices in float32.
 mx::array gated_delta_update(
-    const mx::array& q, const mx::array& k, const mx::array& v, const mx::array& g,
+    const mx::array& q, const mx::array& k, const mx::array& v, const mx::array& log_g,
     const mx::array& beta, mx::array& state);
 
-/// How fast each head forgets: g = exp(−exp(A_log) · softplus(a + dt_bias)), in float32.
+/// How fast each head forgets: log g = −exp(A_log) · softplus(a + dt_bias), in float32.
 class DecayGate {
  public:
   /// Takes `path.A_log` and `path.dt_bias`, (heads) each.
   DecayGate(Weights& weights, const std::string& path, int heads);
 
-  /// a (…, heads) → g (…, heads)
+  /// a (…, heads) → log g (…, heads)
   mx::array operator()(const mx::array& a) const;
 
  private:
