@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "engine_error.h"
+#include "mlx/stream.h"
 
 using mx::array;
 
@@ -75,7 +76,16 @@ Matrix::Matrix(
     if (weight && scales && weights.dequantizes()) dequantize();
     weights.replace(path, weight, scales, biases, quantization);
   }
-  if (weight && !quantization) transposed = mx::swapaxes(weight, -1, -2);
+  if (weight && !quantization) transpose(weights, path);
+}
+
+void Matrix::transpose(Weights& weights, const std::string& path) {
+  transposed = mx::swapaxes(weight, -1, -2);
+  // In float32 BLAS is faster by a fifth where no operand is to be transposed.
+  if (mx::on_gpu() || weight.dtype() != mx::float32) return;
+  transposed = mx::contiguous(transposed);
+  weight = mx::swapaxes(transposed, -1, -2);
+  weights.replace(path, weight, {}, {}, {});
 }
 
 void Matrix::quantize(Weights& weights, const std::string& path) {

@@ -10,7 +10,7 @@
 /// (experts, heads), whose arrays have the number of matrices as one more axis before the others.
 struct Matrix {
   mx::array weight;        // dense (out, in); quantized (out, in · bits / 32) packed in uint32
-  mx::array transposed;    // dense (in, out), a view made once instead of at every call
+  mx::array transposed;    // dense (in, out); weight or this is a view of the other
   mx::array scales;        // (out, in / group_size), empty when dense
   mx::array biases;        // as scales, affine only
   mx::array output_scale;  // float32, of all that comes out; empty where it is 1
@@ -36,6 +36,7 @@ struct Matrix {
       Sharding sharding);
   void quantize(Weights& weights, const std::string& path);
   void dequantize();
+  void transpose(Weights& weights, const std::string& path);
 };
 
 /// x · scale, computed in float32.
