@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <initializer_list>
 #include <map>
@@ -87,6 +88,9 @@ class Weights {
   /// Tensors that are not cast.
   void keep_dtype(std::initializer_list<std::string> name_ends) { uncast_ = name_ends; }
 
+  /// Leaves what is taken below a path out of conversions: mlx-lm would refuse it.
+  void keep_unsaved(const std::string& path) { unsaved_.push_back(path_ + path + "."); }
+
   /// How the checkpoint stores the (…, in_dims) matrix or matrices of a module: none if dense.
   /// config.json decides by the module's path; where it is silent, the packed shapes tell.
   std::optional<Quantization> quantization(const std::string& path, int in_dims) const;
@@ -111,6 +115,11 @@ class Weights {
 
   /// All tensors taken, by name.
   const std::map<std::string, mx::array>& taken() const { return taken_; }
+  /// Those of them that a conversion writes, and how their modules are quantized.
+  std::map<std::string, mx::array> saved() const { return without_unsaved(taken_); }
+  std::map<std::string, Quantization> saved_quantizations() const {
+    return without_unsaved(quantizations_);
+  }
   /// What a model keeps in memory, to be evaluated before the first forward pass.
   std::vector<mx::array> in_memory() const;
   /// How each module is quantized by now, by path.
@@ -126,6 +135,15 @@ class Weights {
   void adopt_foreign(const Config& config);
   void note_missing(const std::string& name);
 
+  template <typename Value>
+  std::map<std::string, Value> without_unsaved(std::map<std::string, Value> by_name) const {
+    std::erase_if(by_name, [&](const auto& entry) {
+      return std::ranges::any_of(
+          unsaved_, [&](const std::string& path) { return entry.first.starts_with(path); });
+    });
+    return by_name;
+  }
+
   template <typename Accepts>
   mx::array take(
       const std::string& name, const mx::Shape& shape, std::optional<int> axis, const char* kind,
@@ -138,6 +156,7 @@ class Weights {
   const mx::Group group_;
   std::vector<std::string> eight_bits_;
   std::vector<std::string> uncast_;
+  std::vector<std::string> unsaved_;
   std::string path_;                       // that was entered, "" or with a dot at its end
   std::map<std::string, Tensor> tensors_;  // by full name
   std::vector<std::string> missing_;

@@ -84,8 +84,8 @@ def convert(folder, way):
 
 
 def is_dense(folder):
-    """Whether all weights are dense, in a checkpoint that mlx-lm reads."""
-    if "oracle" in VARIANTS[folder.name]:
+    """Whether all weights are dense, in a checkpoint that mlx-lm reads as a whole."""
+    if "oracle" in VARIANTS[folder.name] or "mtp" in VARIANTS[folder.name]:
         return False
     config = json.loads((folder / "config.json").read_text())
     return "quantization" not in config and "quantization_config" not in config

@@ -26,6 +26,7 @@ from mlx_lm.models.cache import make_prompt_cache
 from mlx_lm.utils import _get_classes, load_model, quantize_model, save_config, save_model
 
 from tiny_models import VARIANTS
+from tiny_mtp import add_head
 from tiny_rope import make_rope
 from tiny_sampling import base64_of, make_sampling
 
@@ -213,6 +214,8 @@ def make(name):
             break
     else:
         raise SystemExit(f"{name}: no seed gives a lively greedy reply")
+    if variant.get("mtp"):
+        golden["mtp"] = add_head(folder, variant, golden)
     dtype = variant.get("dtype", "float32")
     about = {"model": name, "madeWith": versions(), "seed": seed, "dtype": dtype}
     write_json(folder / "golden.json", {**about, **golden})

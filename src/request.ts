@@ -144,6 +144,7 @@ const mlxOptions = z.strictObject(
     maxKvSize: z.optional(allow.whole(MIN_KV_SIZE, MAX_COUNT)),
     promptCache: z.optional(allow.flag()),
     promptLookup: z.optional(z.union([allow.flag(), promptLookup], "true, false or an object")),
+    mtp: z.optional(allow.flag()),
     draftModel: z.optional(allow.text("the folder or name of a model")),
     numDraftTokens: z.optional(allow.whole(1, MAX_DRAFT)),
   },

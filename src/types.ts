@@ -126,9 +126,11 @@ export interface MlxOptions {
    * unless told, where it pays; an object does so wherever something came before.
    */
   promptLookup?: boolean | PromptLookup;
+  /** False: never guess with the model's own head for multi-token prediction, where the checkpoint has one. */
+  mtp?: boolean;
   /** Folder or name of a smaller model with the same tokens, whose guesses are checked; they change no text. */
   draftModel?: string;
-  /** Tokens that the draft model guesses at a time, up to 64; 3 unless told. */
+  /** Tokens that the draft model guesses at a time, or the model's own head at most, up to 64; 3 unless told. */
   numDraftTokens?: number;
 }
 

@@ -149,9 +149,18 @@ bool MeasureTask::advance() {
   for (const mx::array& tensor : weights.in_memory()) weight_bytes += tensor.nbytes();
   Cache cache = model->make_cache();
   const uint32_t token = 0;
-  (*model)(mx::from_data(std::span(&token, 1), {1, 1}), cache);
+  const mx::array tokens = mx::from_data(std::span(&token, 1));
+  const mx::array hidden = (*model)(mx::expand_dims(tokens, 0), cache);
   std::vector<CacheBytes> layers;
-  for (size_t layer = 0; layer < cache.size(); layer++) layers.push_back(cache[layer].bytes());
+  const auto add = [&](const Cache& cache) {
+    for (size_t layer = 0; layer < cache.size(); layer++) layers.push_back(cache[layer].bytes());
+  };
+  add(cache);
+  if (const auto head = model->mtp_head()) {
+    Cache own = head->make_cache();
+    (*head)(hidden, tokens, own);
+    add(own);
+  }
   succeed([weight_bytes, layers = std::move(layers)](Napi::Env env) {
     return to_js(env, weight_bytes, layers);
   });
@@ -199,9 +208,9 @@ void ConvertTask::plan_shards() {
   // Its modules take and convert the tensors; the model itself is not needed.
   make_model(config, weights);
   weights.finish();
-  quantizations_ = weights.quantizations();
+  quantizations_ = weights.saved_quantizations();
   size_t room = 0;
-  for (const auto& [name, tensor] : weights.taken()) {
+  for (const auto& [name, tensor] : weights.saved()) {
     if (name.ends_with(".output_scale")) {
       throw EngineError(
           "bad_config", "the tensor " + name + " has no place in an MLX folder: dequantize");

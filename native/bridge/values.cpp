@@ -255,8 +255,12 @@ GenerationOptions to_generation_options(const Napi::Value& value, int vocab_size
     const Options lookup(options.get("promptLookup"), "promptLookup");
     result.speculation.prompt_lookup = {
         .min_ngram = lookup.integer("minNgram", PromptLookupOptions().min_ngram, 1),
-        .tokens = lookup.integer("tokens", PromptLookupOptions().tokens, 1)};
-    result.speculation.always = lookup.get("always").ToBoolean();
+        .tokens = lookup.integer("tokens", PromptLookupOptions().tokens, 1),
+        .always = lookup.get("always").ToBoolean()};
+  }
+  if (options.has("mtp")) {
+    result.speculation.mtp = {
+        .always = Options(options.get("mtp"), "mtp").get("always").ToBoolean()};
   }
   result.speculation.num_draft_tokens =
       options.integer("numDraftTokens", result.speculation.num_draft_tokens, 1);

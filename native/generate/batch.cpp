@@ -80,16 +80,15 @@ Batch::Replies Batch::step_or_throw() {
   const auto begin = std::chrono::steady_clock::now();
   const std::shared_ptr<Reply> reply = rows_[0].reply;
   const int delivered = reply->delivered();
-  const bool is_due = drafts_are_due();
-  const bool is_steady = rows_[0].unread.has_value() && !is_due;
+  const Drafting* drafting = due_drafts();
+  const bool is_steady = rows_[0].unread.has_value() && !drafting;
   Replies leaving;
-  if (!is_due || !try_drafts()) leaving = step_plainly();
-  DraftBalance& balance = reply->speculation()->balance();
+  if (!drafting || !try_drafts(*drafting->drafter)) leaving = step_plainly();
   const double time = milliseconds_since(begin);
   if (is_steady) {
-    balance.count_plain(time);
+    reply->speculation()->count_plain(time);
   } else {
-    balance.count(time, reply->delivered() - delivered);
+    reply->speculation()->count(time, reply->delivered() - delivered);
   }
   return leaving;
 }
@@ -158,8 +157,8 @@ void Batch::forward() {
   const int size = static_cast<int>(rows_.size());
   const array hidden = (*model_)(inputs({}), cache_);
   const int count = hidden.dim(0);
-  const array logits =
-      model_->logits(count == size ? hidden : mx::slice(hidden, 0, count - size, count));
+  const array last = count == size ? hidden : mx::slice(hidden, 0, count - size, count);
+  const array logits = model_->logits(last);
   std::vector<Sample> samples = choose(logits);
   const double graph_ms = milliseconds_since(begin) / size;
   std::vector<array> queued{tokens_};
@@ -172,6 +171,9 @@ void Batch::forward() {
   }
   mx::async_eval(queued);
   unfed_.clear();
+  if (size > 1) return;
+  const Reply& reply = *rows_[0].reply;
+  if (reply.speculation()) reply.speculation()->hear(last, tokens_, reply.cached() + 1);
 }
 
 /// What the next pass appends: (B, 1), or (1, L) of a row alone.
@@ -192,13 +194,14 @@ void Batch::append_unfed() {
   unfed_.clear();
 }
 
-bool Batch::drafts_are_due() const {
+Drafting* Batch::due_drafts() const {
   const Reply& reply = *rows_[0].reply;
-  return !reply.is_cancelled() && !leaves(reply) && reply.speculation()->is_due(reply.text());
+  if (reply.is_cancelled() || leaves(reply)) return nullptr;
+  return reply.speculation()->due(reply.text());
 }
 
 /// Takes the only row further by drafts; false if there are none.
-bool Batch::try_drafts() {
+bool Batch::try_drafts(Drafter& drafter) {
   // The token under way belongs to the text that is to be continued.
   const std::vector<Row> rows = rows_;
   deliver(rows, tokens_);
@@ -208,24 +211,35 @@ bool Batch::try_drafts() {
   const int most = reply.room_for_drafts(static_cast<int>(unfed_.size()) + 1);
   if (most < 1) return false;
   const array previous = reply.delivered() > 0 ? tokens_ : array();
-  const array drafts =
-      reply.speculation()->drafter().draft(reply.text(), most, reply.sampler(), previous);
+  const array drafts = drafter.draft(reply.text(), most, reply.sampler(), previous);
   if (!drafts) return false;
-  append_with(drafts, previous);
+  const Verdict verdict = append_with(drafts, previous);
+  drafter.learn(verdict.drafted, verdict.accepted());
+  deliver(verdict);
   return true;
 }
 
-void Batch::append_with(const array& drafts, const array& previous) {
+Verdict Batch::append_with(const array& drafts, const array& previous) {
   const auto begin = std::chrono::steady_clock::now();
   Reply& reply = *rows_[0].reply;
   if (cache_.has_state()) cache_.mark();
   const array hidden = (*model_)(inputs(drafts), cache_);
   const int count = hidden.dim(0);
-  const array logits = model_->logits(mx::slice(hidden, 0, count - drafts.dim(0) - 1, count));
+  const int first = count - drafts.dim(0) - 1;  // before it are those that were unfed
+  const array logits = model_->logits(mx::slice(hidden, 0, first, count));
   reply.add_graph_ms(milliseconds_since(begin));
-  const Verdict verdict = verify(reply.sampler(), logits, previous, drafts);
+  Verdict verdict = verify(reply.sampler(), logits, previous, drafts);
   reply.count_drafts(verdict);
   cut(verdict);
+  const array chosen = mx::from_data(std::span<const uint32_t>(verdict.tokens));
+  reply.speculation()->hear(
+      mx::slice(hidden, 0, first, first + chosen.dim(0)), chosen,
+      reply.text().size() + verdict.tokens.size());
+  return verdict;
+}
+
+void Batch::deliver(const Verdict& verdict) {
+  Reply& reply = *rows_[0].reply;
   tokens_ = mx::from_data(std::span(verdict.tokens).last(1));
   for (size_t i = 0; i < verdict.tokens.size() && !reply.has_ended(); i++) {
     deliver_to(reply, verdict.tokens[i], verdict.samples[i]);

@@ -44,9 +44,10 @@ class Batch {
   void remember(size_t place);
   Replies step_plainly();
   bool leaves(const Reply& reply) const;
-  bool drafts_are_due() const;
-  bool try_drafts();
-  void append_with(const mx::array& drafts, const mx::array& previous);
+  Drafting* due_drafts() const;
+  bool try_drafts(Drafter& drafter);
+  Verdict append_with(const mx::array& drafts, const mx::array& previous);
+  void deliver(const Verdict& verdict);
   void cut(const Verdict& verdict);
   void append_unfed();
   mx::array inputs(const mx::array& drafts) const;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 
@@ -14,7 +15,13 @@ class Drafter {
  public:
   virtual ~Drafter() = default;
 
-  /// Whether it is ready to guess behind a text; called at every step, of the same text growing.
+  /// Hears what the model thought when it read tokens: hidden states (n, D), and of each the token
+  /// (n) that follows, of which the last is the last of a text of `length` tokens. It does not hear
+  /// of all: not of a remembered prefix, nor of what is read together with other texts.
+  virtual void hear(
+      const mx::array& /* hidden */, const mx::array& /* following */, size_t /* length */) {}
+  /// Whether it is ready to guess behind a text, of which the last token may be missing; called at
+  /// every step, of the same text growing.
   virtual bool is_ready(Text text) = 0;
   /// The next tokens (n) uint32, from 1 to `most`; empty if it has no guess. `sampler` is what
   /// chooses the token behind the text next, told of `previous`; its copy draws alike.

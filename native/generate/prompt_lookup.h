@@ -7,8 +7,9 @@
 #include "generate/drafter.h"
 
 struct PromptLookupOptions {
-  int min_ngram = 3;  // tokens that must have come before
-  int tokens = 16;    // drafted at most
+  int min_ngram = 3;    // tokens that must have come before
+  int tokens = 16;      // drafted at most
+  bool always = false;  // draft even where it takes more time than it saves
 };
 
 /// Guesses that a text repeats itself: looks for the place where its last tokens came before, the

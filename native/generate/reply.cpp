@@ -34,8 +34,7 @@ Reply::Reply(
       control_(std::move(control)),
       listener_(std::move(listener)),
       sampler_(options_.sampling, model.vocab_size(), tokens_),
-      speculation_(
-          is_solo() ? nullptr : Speculation::of(options_.speculation, model.vocab_size())) {
+      speculation_(is_solo() ? nullptr : Speculation::of(options_.speculation, model)) {
   timeline_ = {std::move(cache), mx::from_data(std::span(tokens_).last(1)), {}};
   if (options_.max_kv_size > 0) timeline_.cache.limit(options_.max_kv_size);
   stats_.prompt_tokens = static_cast<int>(prompt_length_);
@@ -71,8 +70,10 @@ int Reply::chunk_length(int most_tokens) const {
 void Reply::prefill_chunk(const Model& model, int most_tokens) {
   const int length = chunk_length(most_tokens);
   const auto chunk = std::span(tokens_).subspan(cached_, static_cast<size_t>(length));
-  model(mx::from_data(chunk, {1, length}), timeline_.cache);
+  const mx::array hidden = model(mx::from_data(chunk, {1, length}), timeline_.cache);
+  const auto following = std::span(tokens_).subspan(cached_ + 1, chunk.size());
   cached_ += chunk.size();
+  if (speculation_) speculation_->hear(hidden, mx::from_data(following), cached_ + 1);
   pack_cache();
   mx::eval(timeline_.cache.arrays());
   // MLX keeps freed buffers for reuse. Prefill leaves large ones that decode never asks for.
@@ -114,7 +115,6 @@ int Reply::room_for_drafts(int appended) const {
 void Reply::count_drafts(const Verdict& verdict) {
   stats_.draft_tokens += verdict.drafted;
   stats_.accepted_tokens += verdict.accepted();
-  speculation_->drafter().learn(verdict.drafted, verdict.accepted());
 }
 
 bool Reply::deliver(uint32_t token, const Sample& sample) {

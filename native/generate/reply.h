@@ -108,6 +108,8 @@ class Reply {
 
   /// How the cache is to be packed at its present length.
   std::optional<KVQuantization> wanted_quantization() const;
+  /// Tokens that the cache holds.
+  size_t cached() const { return cached_; }
   /// Counts the tokens that the batch has appended.
   void count_appended(int tokens) { cached_ += static_cast<size_t>(tokens); }
   void pack_cache();

@@ -2,18 +2,23 @@
 
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "generate/drafter.h"
 #include "generate/prompt_lookup.h"
 #include "models/model.h"
 
+/// Of a model's own head for multi-token prediction.
+struct MtpOptions {
+  bool always = false;  // draft even where it takes more time than it saves
+};
+
 struct SpeculationOptions {
   std::optional<PromptLookupOptions> prompt_lookup;
-  /// Drafts in the place of the prompt.
+  std::optional<MtpOptions> mtp;
+  /// Drafts in the place of the prompt and of the model's own head.
   std::shared_ptr<const Model> draft_model;
-  int num_draft_tokens = 3;  // of the draft model
-  /// Whether to go on drafting where it takes more time than it saves.
-  bool always = false;
+  int num_draft_tokens = 3;  // of the draft model, or at most of the head
 };
 
 /// Whether drafts pay, told by what steps took: in a balance of plain steps, of which every one
@@ -31,23 +36,31 @@ class DraftBalance {
   double plain_ms_ = 0;  // of a step without drafts, most of them lately
 };
 
+/// One who drafts for a reply.
+struct Drafting {
+  std::unique_ptr<Drafter> drafter;
+  bool always;  // whether or not it pays
+  DraftBalance balance = {};
+};
+
 /// Drafts for one reply: the model reads several tokens at once, and keeps those that it would have
 /// chosen itself.
 class Speculation {
  public:
-  /// Nothing if nothing is asked for.
-  static std::unique_ptr<Speculation> of(const SpeculationOptions& options, int vocab_size);
+  /// Nothing if nobody is asked to draft, or can.
+  static std::unique_ptr<Speculation> of(const SpeculationOptions& options, const Model& model);
 
-  Speculation(std::unique_ptr<Drafter> drafter, bool always)
-      : drafter_(std::move(drafter)), always_(always) {}
-
-  /// Whether to try drafts behind a text, of which the last chosen token may be missing.
-  bool is_due(Text text) { return (always_ || balance_.allows()) && drafter_->is_ready(text); }
-  Drafter& drafter() { return *drafter_; }
-  DraftBalance& balance() { return balance_; }
+  /// Tells all what the model thought; see `Drafter::hear`.
+  void hear(const mx::array& hidden, const mx::array& following, size_t length);
+  /// Who is to draft behind a text, of which the last chosen token may be missing: the first who is
+  /// ready and whose drafts pay. Nothing if nobody.
+  Drafting* due(Text text);
+  /// Counts the time of a step: without drafts, where the steps around it were such, too; or with
+  /// those that were due last, or the way there and back, and the tokens that came of it.
+  void count_plain(double milliseconds);
+  void count(double milliseconds, int tokens);
 
  private:
-  std::unique_ptr<Drafter> drafter_;
-  bool always_;
-  DraftBalance balance_;
+  std::vector<Drafting> drafting_;
+  Drafting* last_ = nullptr;  // who was due
 };

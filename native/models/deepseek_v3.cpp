@@ -200,7 +200,7 @@ class TransformerBlock {
 
 class DeepseekV3 : public Model {
  public:
-  DeepseekV3(const ModelArgs& args, Weights& weights)
+  DeepseekV3(const ModelArgs& args, Weights& weights, bool has_mtp_layer)
       : args_(args),
         embed_tokens_(weights, "model.embed_tokens", args.vocab_size, args.hidden_size),
         norm_(weights, "model.norm", args.hidden_size, args.rms_norm_eps),
@@ -211,6 +211,12 @@ class DeepseekV3 : public Model {
     for (int i = 0; i < args.num_hidden_layers; i++) {
       layers_.emplace_back(args, weights, "model.layers." + std::to_string(i), i, rope);
     }
+    if (!has_mtp_layer) return;
+    const int layer = args.num_hidden_layers;
+    const std::string path = "model.layers." + std::to_string(layer);
+    mtp_head_ = std::make_shared<Head>(
+        weights, path, args.hidden_size, args.rms_norm_eps,
+        TransformerBlock(args, weights, path, layer, rope), embed_tokens_, lm_head_);
   }
 
   array operator()(const array& tokens, Cache& cache) const override {
@@ -230,12 +236,17 @@ class DeepseekV3 : public Model {
 
   int vocab_size() const override { return args_.vocab_size; }
 
+  std::shared_ptr<const MtpHead> mtp_head() const override { return mtp_head_; }
+
  private:
+  using Head = NextTokenHead<TransformerBlock, LatentCache>;
+
   ModelArgs args_;
   Embedding embed_tokens_;
   std::vector<TransformerBlock> layers_;
   RMSNorm norm_;
   Linear lm_head_;
+  std::shared_ptr<const Head> mtp_head_;  // nothing if the checkpoint has none
 };
 
 }  // namespace
@@ -243,9 +254,14 @@ class DeepseekV3 : public Model {
 std::unique_ptr<Model> make_deepseek_v3(const Config& config, Weights& weights) {
   const ModelArgs args(config);
   weights.drop([](const std::string& name) { return name.ends_with("rotary_emb.inv_freq"); });
-  weights.drop_layers("model.layers.", args.num_hidden_layers);
+  const bool has_mtp_layer = keep_mtp_layer(weights, args.num_hidden_layers);
+  // The only one that mlx-lm knows to ignore.
+  constexpr int known_layer = 61;
+  if (has_mtp_layer && args.num_hidden_layers != known_layer) {
+    weights.keep_unsaved("model.layers." + std::to_string(args.num_hidden_layers));
+  }
   weights.keep_dtype({"e_score_correction_bias"});
-  for (int i = 0; i < args.num_hidden_layers; i++) {
+  for (int i = 0; i < args.num_hidden_layers + has_mtp_layer; i++) {
     const std::string path = "model.layers." + std::to_string(i);
     split_kv_b_proj(weights, path + ".self_attn", args.dims);
     if (!args.has_experts(i)) continue;
@@ -253,5 +269,5 @@ std::unique_ptr<Model> make_deepseek_v3(const Config& config, Weights& weights) 
       stack_experts(weights, path + ".mlp", name, name, args.n_routed_experts);
     }
   }
-  return std::make_unique<DeepseekV3>(args, weights);
+  return std::make_unique<DeepseekV3>(args, weights, has_mtp_layer);
 }

@@ -190,7 +190,7 @@ class TransformerBlock {
 
 class Glm4Moe : public Model {
  public:
-  Glm4Moe(const ModelArgs& args, Weights& weights)
+  Glm4Moe(const ModelArgs& args, Weights& weights, bool has_mtp_layer)
       : args_(args),
         embed_tokens_(weights, "model.embed_tokens", args.vocab_size, args.hidden_size),
         norm_(weights, "model.norm", args.hidden_size, args.rms_norm_eps),
@@ -199,6 +199,12 @@ class Glm4Moe : public Model {
     for (int i = 0; i < args.num_hidden_layers; i++) {
       layers_.emplace_back(args, weights, "model.layers." + std::to_string(i), i, rope);
     }
+    if (!has_mtp_layer) return;
+    const int layer = args.num_hidden_layers;
+    const std::string path = "model.layers." + std::to_string(layer);
+    mtp_head_ = std::make_shared<Head>(
+        weights, path, args.hidden_size, args.rms_norm_eps,
+        TransformerBlock(args, weights, path, layer, rope), embed_tokens_, lm_head_);
   }
 
   array operator()(const array& tokens, Cache& cache) const override {
@@ -218,26 +224,31 @@ class Glm4Moe : public Model {
 
   int vocab_size() const override { return args_.vocab_size; }
 
+  std::shared_ptr<const MtpHead> mtp_head() const override { return mtp_head_; }
+
  private:
+  using Head = NextTokenHead<TransformerBlock, KVCache>;
+
   ModelArgs args_;
   Embedding embed_tokens_;
   std::vector<TransformerBlock> layers_;
   RMSNorm norm_;
   Linear lm_head_;
+  std::shared_ptr<const Head> mtp_head_;  // nothing if the checkpoint has none
 };
 
 }  // namespace
 
 std::unique_ptr<Model> make_glm4_moe(const Config& config, Weights& weights) {
   const ModelArgs args(config);
-  weights.drop_layers("model.layers.", args.num_hidden_layers);
+  const bool has_mtp_layer = keep_mtp_layer(weights, args.num_hidden_layers);
   weights.keep_dtype({"e_score_correction_bias"});
-  for (int i = 0; i < args.num_hidden_layers; i++) {
+  for (int i = 0; i < args.num_hidden_layers + has_mtp_layer; i++) {
     if (!args.has_experts(i)) continue;
     const std::string path = "model.layers." + std::to_string(i) + ".mlp";
     for (const char* name : {"gate_proj", "up_proj", "down_proj"}) {
       stack_experts(weights, path, name, name, args.n_routed_experts);
     }
   }
-  return std::make_unique<Glm4Moe>(args, weights);
+  return std::make_unique<Glm4Moe>(args, weights, has_mtp_layer);
 }

@@ -6,6 +6,7 @@
 
 #include "config.h"
 #include "nn/cache.h"
+#include "nn/mtp_head.h"
 #include "weights.h"
 
 /// A causal language model. One file per architecture implements it; see docs/adding-a-model.md.
@@ -21,6 +22,8 @@ class Model {
   /// An empty cache, one entry per layer.
   virtual Cache make_cache() const = 0;
   virtual int vocab_size() const = 0;
+  /// What guesses tokens ahead of it, if the checkpoint has such a head.
+  virtual std::shared_ptr<const MtpHead> mtp_head() const { return nullptr; }
 
   /// The processes that share it.
   mx::Group group;

@@ -260,9 +260,51 @@ class DecoderLayer {
   RMSNorm input_layernorm_, post_attention_layernorm_;
 };
 
+/// Guesses a token more with an attention layer of its own; token vectors and the matrix of the
+/// logits are the model's. What it guesses from again is what the logits are made of.
+class MTP : public MtpHead {
+ public:
+  MTP(const ModelArgs& args, Weights& weights, const RoPE& rope, Embedding embed_tokens,
+      std::optional<Linear> lm_head)
+      : pre_fc_norm_embedding_(
+            weights, "mtp.pre_fc_norm_embedding", args.hidden_size, args.rms_norm_eps),
+        pre_fc_norm_hidden_(weights, "mtp.pre_fc_norm_hidden", args.hidden_size, args.rms_norm_eps),
+        fc_(weights, "mtp.fc", 2 * args.hidden_size, args.hidden_size),
+        layer_(args, weights, "mtp.layers.0", /* is_linear */ false, rope),
+        norm_(weights, "mtp.norm", args.hidden_size, args.rms_norm_eps),
+        embed_tokens_(std::move(embed_tokens)),
+        lm_head_(std::move(lm_head)) {}
+
+  array operator()(const array& hidden, const array& following, Cache& cache) const override {
+    const array tokens = mx::expand_dims(following, 0);
+    const Masks masks(cache, tokens);
+    const array both[] = {
+        pre_fc_norm_embedding_(embed_tokens_(tokens)), pre_fc_norm_hidden_(hidden)};
+    return norm_(layer_(fc_(mx::concatenate(both, 1)), masks, cache, 0));
+  }
+
+  array logits(const array& hidden) const override {
+    return lm_head_ ? (*lm_head_)(hidden) : embed_tokens_.as_linear(hidden);
+  }
+
+  Cache make_cache() const override {
+    Cache cache;
+    cache.add<KVCache>();
+    return cache;
+  }
+
+ private:
+  RMSNorm pre_fc_norm_embedding_, pre_fc_norm_hidden_;
+  Linear fc_;
+  DecoderLayer layer_;
+  RMSNorm norm_;
+  Embedding embed_tokens_;
+  std::optional<Linear> lm_head_;
+};
+
 class Qwen3_5 : public Model {
  public:
-  Qwen3_5(const ModelArgs& args, Weights& weights)
+  Qwen3_5(const ModelArgs& args, Weights& weights, bool has_mtp)
       : args_(args),
         embed_tokens_(weights, "model.embed_tokens", args.vocab_size, args.hidden_size),
         norm_(weights, "model.norm", args.hidden_size, args.rms_norm_eps) {
@@ -275,6 +317,7 @@ class Qwen3_5 : public Model {
     if (!args.tie_word_embeddings) {
       lm_head_.emplace(weights, "lm_head", args.hidden_size, args.vocab_size);
     }
+    if (has_mtp) mtp_head_ = std::make_shared<MTP>(args, weights, rope, embed_tokens_, lm_head_);
   }
 
   array operator()(const array& tokens, Cache& cache) const override {
@@ -302,12 +345,15 @@ class Qwen3_5 : public Model {
 
   int vocab_size() const override { return args_.vocab_size; }
 
+  std::shared_ptr<const MtpHead> mtp_head() const override { return mtp_head_; }
+
  private:
   ModelArgs args_;
   Embedding embed_tokens_;
   std::vector<DecoderLayer> layers_;
   RMSNorm norm_;
   std::optional<Linear> lm_head_;
+  std::shared_ptr<const MTP> mtp_head_;  // nothing if the checkpoint has none
 };
 
 /// The names that mlx-lm gives to tensors of the publisher.
@@ -340,11 +386,11 @@ std::unique_ptr<Model> make_qwen3_5(const Config& config, Weights& weights) {
   const ModelArgs args(config.has("text_config") ? config["text_config"] : config);
   weights.drop([&](const std::string& name) {
     return name.starts_with("vision_tower") || name.starts_with("model.visual") ||
-           name.find("mtp.") != std::string::npos ||
            (args.tie_word_embeddings && name.find("lm_head.") != std::string::npos);
   });
   weights.rename(module_name);
   weights.enter("language_model.");
+  const bool has_mtp = keep_mtp_module(weights);
   weights.keep_8_bits({"mlp.gate", "shared_expert_gate"});
   weights.keep_dtype({"A_log"});
   for (int i = 0; i < args.num_hidden_layers; i++) {
@@ -353,10 +399,18 @@ std::unique_ptr<Model> make_qwen3_5(const Config& config, Weights& weights) {
     if (!weights.has(layer + ".input_layernorm.weight")) break;
     split_experts(args, weights, layer + ".mlp");
   }
+  if (has_mtp && args.num_experts > 0) {
+    const std::string mlp = "mtp.layers.0.mlp";
+    split_experts(args, weights, mlp);
+    for (const char* part : {"gate_proj", "up_proj", "down_proj"}) {
+      stack_experts(weights, mlp, part, part, args.num_experts);
+    }
+  }
   if (transpose_conv_weights(weights, ".conv1d.weight")) {
     add_one(
         weights, {".input_layernorm.weight", ".post_attention_layernorm.weight",
-                  "model.norm.weight", ".q_norm.weight", ".k_norm.weight"});
+                  "model.norm.weight", "mtp.norm.weight", "mtp.pre_fc_norm_embedding.weight",
+                  "mtp.pre_fc_norm_hidden.weight", ".q_norm.weight", ".k_norm.weight"});
   }
-  return std::make_unique<Qwen3_5>(args, weights);
+  return std::make_unique<Qwen3_5>(args, weights, has_mtp);
 }

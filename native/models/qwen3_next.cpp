@@ -249,12 +249,13 @@ class SparseMoeBlock {
 class DecoderLayer {
  public:
   DecoderLayer(
-      const ModelArgs& args, Weights& weights, const std::string& path, int layer, const RoPE& rope)
-      : mlp_(make_mlp(args, weights, path + ".mlp", layer)),
+      const ModelArgs& args, Weights& weights, const std::string& path, bool is_linear,
+      bool is_sparse, const RoPE& rope)
+      : mlp_(make_mlp(args, weights, path + ".mlp", is_sparse)),
         input_layernorm_(weights, path + ".input_layernorm", args.hidden_size, args.rms_norm_eps),
         post_attention_layernorm_(
             weights, path + ".post_attention_layernorm", args.hidden_size, args.rms_norm_eps) {
-    if (args.is_linear(layer)) {
+    if (is_linear) {
       linear_attn_.emplace(args, weights, path + ".linear_attn");
     } else {
       self_attn_.emplace(args, weights, path + ".self_attn", rope);
@@ -274,8 +275,8 @@ class DecoderLayer {
   using AnyMLP = std::variant<MLP, SparseMoeBlock>;
 
   static AnyMLP make_mlp(
-      const ModelArgs& args, Weights& weights, const std::string& path, int layer) {
-    if (args.is_sparse(layer)) return SparseMoeBlock(args, weights, path);
+      const ModelArgs& args, Weights& weights, const std::string& path, bool is_sparse) {
+    if (is_sparse) return SparseMoeBlock(args, weights, path);
     return MLP(weights, path, args.hidden_size, args.intermediate_size);
   }
 
@@ -285,9 +286,53 @@ class DecoderLayer {
   RMSNorm input_layernorm_, post_attention_layernorm_;
 };
 
+/// Guesses a token more with an attention layer of its own; token vectors and the matrix of the
+/// logits are the model's. What it guesses from again is what the logits are made of.
+class MTP : public MtpHead {
+ public:
+  MTP(const ModelArgs& args, Weights& weights, const RoPE& rope, Embedding embed_tokens,
+      std::optional<Linear> lm_head)
+      : pre_fc_norm_embedding_(
+            weights, "mtp.pre_fc_norm_embedding", args.hidden_size, args.rms_norm_eps),
+        pre_fc_norm_hidden_(weights, "mtp.pre_fc_norm_hidden", args.hidden_size, args.rms_norm_eps),
+        fc_(weights, "mtp.fc", 2 * args.hidden_size, args.hidden_size),
+        layer_(
+            args, weights, "mtp.layers.0", /* is_linear */ false,
+            weights.has("mtp.layers.0.mlp.gate.weight"), rope),
+        norm_(weights, "mtp.norm", args.hidden_size, args.rms_norm_eps),
+        embed_tokens_(std::move(embed_tokens)),
+        lm_head_(std::move(lm_head)) {}
+
+  array operator()(const array& hidden, const array& following, Cache& cache) const override {
+    const array tokens = mx::expand_dims(following, 0);
+    const Masks masks(cache, tokens);
+    const array both[] = {
+        pre_fc_norm_embedding_(embed_tokens_(tokens)), pre_fc_norm_hidden_(hidden)};
+    return norm_(layer_(fc_(mx::concatenate(both, 1)), masks, cache, 0));
+  }
+
+  array logits(const array& hidden) const override {
+    return lm_head_ ? (*lm_head_)(hidden) : embed_tokens_.as_linear(hidden);
+  }
+
+  Cache make_cache() const override {
+    Cache cache;
+    cache.add<KVCache>();
+    return cache;
+  }
+
+ private:
+  RMSNorm pre_fc_norm_embedding_, pre_fc_norm_hidden_;
+  Linear fc_;
+  DecoderLayer layer_;
+  RMSNorm norm_;
+  Embedding embed_tokens_;
+  std::optional<Linear> lm_head_;
+};
+
 class Qwen3Next : public Model {
  public:
-  Qwen3Next(const ModelArgs& args, Weights& weights)
+  Qwen3Next(const ModelArgs& args, Weights& weights, bool has_mtp)
       : args_(args),
         embed_tokens_(weights, "model.embed_tokens", args.vocab_size, args.hidden_size),
         norm_(weights, "model.norm", args.hidden_size, args.rms_norm_eps) {
@@ -295,11 +340,12 @@ class Qwen3Next : public Model {
         args.rope_dims, args.rope_theta, false, args.rope_scaling, args.max_position_embeddings);
     for (int i = 0; i < args.num_hidden_layers; i++) {
       const std::string path = "model.layers." + std::to_string(i);
-      layers_.emplace_back(args, weights, path, i, rope);
+      layers_.emplace_back(args, weights, path, args.is_linear(i), args.is_sparse(i), rope);
     }
     if (!args.tie_word_embeddings) {
       lm_head_.emplace(weights, "lm_head", args.hidden_size, args.vocab_size);
     }
+    if (has_mtp) mtp_head_ = std::make_shared<MTP>(args, weights, rope, embed_tokens_, lm_head_);
   }
 
   array operator()(const array& tokens, Cache& cache) const override {
@@ -327,12 +373,15 @@ class Qwen3Next : public Model {
 
   int vocab_size() const override { return args_.vocab_size; }
 
+  std::shared_ptr<const MtpHead> mtp_head() const override { return mtp_head_; }
+
  private:
   ModelArgs args_;
   Embedding embed_tokens_;
   std::vector<DecoderLayer> layers_;
   RMSNorm norm_;
   std::optional<Linear> lm_head_;
+  std::shared_ptr<const MTP> mtp_head_;  // nothing if the checkpoint has none
 };
 
 }  // namespace
@@ -340,9 +389,11 @@ class Qwen3Next : public Model {
 std::unique_ptr<Model> make_qwen3_next(const Config& config, Weights& weights) {
   const ModelArgs args(config);
   weights.drop([&](const std::string& name) {
-    return name.find("mtp.") != std::string::npos ||
-           (args.tie_word_embeddings && name.starts_with("lm_head."));
+    return args.tie_word_embeddings && name.starts_with("lm_head.");
   });
+  const bool has_mtp = keep_mtp_module(weights);
+  // mlx-lm ignores it only beside single experts.
+  weights.keep_unsaved("mtp");
   weights.keep_8_bits({"mlp.gate", "shared_expert_gate"});
   for (int i = 0; i < args.num_hidden_layers; i++) {
     const std::string layer = "model.layers." + std::to_string(i);
@@ -352,10 +403,14 @@ std::unique_ptr<Model> make_qwen3_next(const Config& config, Weights& weights) {
       stack_experts(weights, layer + ".mlp", part, part, args.num_experts);
     }
   }
+  for (const char* part : {"gate_proj", "up_proj", "down_proj"}) {
+    if (has_mtp) stack_experts(weights, "mtp.layers.0.mlp", part, part, args.num_experts);
+  }
   if (transpose_conv_weights(weights, ".conv1d.weight")) {
     add_one(
         weights, {".input_layernorm.weight", ".post_attention_layernorm.weight",
-                  "model.norm.weight", ".q_norm.weight", ".k_norm.weight"});
+                  "model.norm.weight", "mtp.norm.weight", "mtp.pre_fc_norm_embedding.weight",
+                  "mtp.pre_fc_norm_hidden.weight", ".q_norm.weight", ".k_norm.weight"});
   }
-  return std::make_unique<Qwen3Next>(args, weights);
+  return std::make_unique<Qwen3Next>(args, weights, has_mtp);
 }

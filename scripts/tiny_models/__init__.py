@@ -14,6 +14,7 @@ A fixture is a `config` and optionally:
   stored     function(weights by name) → the same as the checkpoint's own publisher names and lays
              them out, where mlx-lm's sanitize makes the names of its model of them
   stored_config  what else config.json holds
+  mtp        True: with a trained head for multi-token prediction
   oracle     function(weights by name, config) → both of an equal checkpoint, where mlx-lm cannot read
              the stored one
 """

@@ -188,6 +188,11 @@ VARIANTS = {
             {"routed_scaling_factor": 1.0},
         ],
     },
+    "deepseek_v3-mtp": {
+        "config": {**DEEPSEEK_V3, "num_nextn_predict_layers": 1},
+        "stored": lambda weights: single_experts(join_kv_b_proj(weights)),
+        "mtp": True,
+    },
     "deepseek_v3-quantized": {
         "config": {
             **WIDE,

@@ -60,6 +60,15 @@ VARIANTS = {
         },
         "quantize": {"bits": 4, "group_size": 32},
     },
+    "glm4_moe-mtp": {
+        "config": {**GLM4_MOE, "num_nextn_predict_layers": 1},
+        "extra": {
+            "model.layers.2.embed_tokens.weight": [4, 8],
+            "model.layers.2.shared_head.head.weight": [4, 8],
+        },
+        "stored": published,
+        "mtp": True,
+    },
     "glm4_moe_lite": {
         "config": GLM4_MOE_LITE,
         "extra": {"model.layers.2.eh_proj.weight": [4, 8]},
@@ -69,6 +78,10 @@ VARIANTS = {
             {"topk_group": 1},
             {"norm_topk_prob": False},
         ],
+    },
+    "glm4_moe_lite-mtp": {
+        "config": {**GLM4_MOE_LITE, "num_hidden_layers": 1, "first_k_dense_replace": 0},
+        "mtp": True,
     },
     "glm4_moe_lite-quantized": {
         "config": {**WIDE, **{key: GLM4_MOE_LITE[key] for key in ("model_type", "rms_norm_eps")}},

@@ -69,7 +69,15 @@ def weight(random, name, shape):
     return None
 
 
-NORMS = ("layernorm.weight", "model.norm.weight", "q_norm.weight", "k_norm.weight")
+NORMS = (
+    "layernorm.weight",
+    "model.norm.weight",
+    "mtp.norm.weight",
+    "pre_fc_norm_embedding.weight",
+    "pre_fc_norm_hidden.weight",
+    "q_norm.weight",
+    "k_norm.weight",
+)
 
 
 def publishers_layout(weights):
@@ -141,6 +149,11 @@ VARIANTS = {
             "mtp.layers.0.input_layernorm.weight": [16],
         },
     },
+    "qwen3_5-mtp": {
+        "config": qwen3_5({**TEXT, "hidden_size": 32, "mtp_num_hidden_layers": 1}),
+        "weight": weight,
+        "mtp": True,
+    },
     "qwen3_5-bfloat16": {
         # Without text_config, as a checkpoint that never saw images.
         "config": {**DENSE["text_config"], "model_type": "qwen3_5", "num_hidden_layers": 2},
@@ -167,6 +180,12 @@ VARIANTS = {
         "stored": stored_qwen3_5,
         "matters": text_changes(MOE, {"norm_topk_prob": True}, {"num_experts_per_tok": 1}),
     },
+    "qwen3_5_moe-mtp": {
+        "config": {**MOE, "text_config": {**MOE["text_config"], "hidden_size": 32}},
+        "weight": weight,
+        "stored": stored_qwen3_5,
+        "mtp": True,
+    },
     "qwen3_next": {
         # Layers without experts, once by name and once by step.
         "config": {
@@ -188,6 +207,12 @@ VARIANTS = {
         },
         "weight": weight,
         "quantize": {"bits": 4, "group_size": 32},
+    },
+    "qwen3_next-mtp": {
+        "config": {**QWEN3_NEXT, "hidden_size": 32},
+        "weight": weight,
+        "stored": stored_qwen3_next,
+        "mtp": True,
     },
     "qwen3_next-stored": {
         "config": {**QWEN3_NEXT, "tie_word_embeddings": False, "attention_bias": True},

@@ -186,6 +186,7 @@ function collect(flag: string): (text: string, earlier?: string[]) => string[] {
 
 function flagOf(name: string): string {
   if (name === "promptLookup") return "--no-prompt-lookup";
+  if (name === "mtp") return "--no-mtp";
   return `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 }
 

@@ -17,6 +17,7 @@ const MLX_FLAGS = [
   "draftModel",
   "numDraftTokens",
   "promptLookup",
+  "mtp",
 ] as const satisfies (keyof MlxOptions)[];
 
 /** What commander reads for the flags of `addMlxFlags`. */
@@ -72,10 +73,9 @@ export function addMlxFlags(command: Command): Command {
     "smaller model whose guesses are checked, for speed (mlx)",
   );
   add("--num-draft-tokens", "tokens that it guesses at a time", { whole: true, min: 1, max: 64 });
-  return command.option(
-    "--no-prompt-lookup",
-    "never guess that the reply repeats what came before (mlx)",
-  );
+  return command
+    .option("--no-prompt-lookup", "never guess that the reply repeats what came before (mlx)")
+    .option("--no-mtp", "never guess with the model's own head for several tokens (mlx)");
 }
 
 /** Takes what only mlx can do out of parsed flags. */
@@ -83,8 +83,9 @@ export function splitMlxFlags<Flags extends MlxFlags>(
   flags: Flags,
 ): { mlx: MlxOptions; others: Omit<Flags, keyof MlxFlags> } {
   const isMlx = ([name]: [string, unknown]) => MLX_FLAGS.some((flag) => flag === name);
-  // Commander says true where --no-prompt-lookup is absent.
-  const isTold = ([name, value]: [string, unknown]) => name !== "promptLookup" || value === false;
+  // Commander says true where a flag that begins with --no is absent.
+  const isTold = ([name, value]: [string, unknown]) =>
+    (name !== "promptLookup" && name !== "mtp") || value === false;
   const entries = Object.entries(flags).filter(isTold);
   return {
     mlx: Object.fromEntries(entries.filter(isMlx)),

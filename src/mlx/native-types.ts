@@ -253,9 +253,11 @@ export interface NativeSampling {
   boundaries?: number[];
   /** Draft what followed where the last tokens came before; the tokens are the same with and without. */
   promptLookup?: NativePromptLookup;
-  /** Drafts in the place of the prompt; its token ids must mean the same. */
+  /** Draft with the model's own head for multi-token prediction, if the checkpoint has one. */
+  mtp?: NativeMtp;
+  /** Drafts in the place of the prompt and of the head; its token ids must mean the same. */
   draftModel?: NativeModel;
-  /** Tokens that the draft model drafts at a time; 3 unless told. */
+  /** Tokens that the draft model drafts at a time, or the head at most; 3 unless told. */
   numDraftTokens?: number;
 }
 
@@ -265,6 +267,12 @@ export interface NativePromptLookup {
   minNgram?: number;
   /** Tokens drafted at most; 16 unless told. */
   tokens?: number;
+  /** Draft even where it takes more time than it saves. */
+  always?: boolean;
+}
+
+/** How a model's own head guesses. */
+export interface NativeMtp {
   /** Draft even where it takes more time than it saves. */
   always?: boolean;
 }

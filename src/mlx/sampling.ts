@@ -42,6 +42,7 @@ export function toNativeSampling(
     topLogprobs: Math.min(request.topLogprobs ?? 0, vocabSize),
     promptCache: mlx.promptCache,
     promptLookup: promptLookupOf(mlx),
+    mtp: mlx.mtp === false ? undefined : {},
     numDraftTokens: mlx.numDraftTokens,
   };
 }

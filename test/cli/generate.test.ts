@@ -154,12 +154,12 @@ describe("flags", () => {
       },
     ],
     [
-      ["--draft-model", "org/small", "--num-draft-tokens", "4", "--no-prompt-lookup"],
+      ["--draft-model", "org/small", "--num-draft-tokens", "4", "--no-prompt-lookup", "--no-mtp"],
       {
         sources: { flags: { provider: "mlx" } },
         request: {
           providerOptions: {
-            mlx: { draftModel: "org/small", numDraftTokens: 4, promptLookup: false },
+            mlx: { draftModel: "org/small", numDraftTokens: 4, promptLookup: false, mtp: false },
           },
         },
       },

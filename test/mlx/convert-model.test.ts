@@ -122,6 +122,24 @@ describeNative("a converted model", (addon) => {
     expect(tokens).toHaveLength(20);
   });
 
+  test.each([
+    ["glm4_moe-mtp", true],
+    ["glm4_moe_lite-mtp", true],
+    ["qwen3_5-mtp", true],
+    ["qwen3_5_moe-mtp", true],
+    ["deepseek_v3-mtp", false],
+    ["qwen3_next-mtp", false],
+  ])("has the head that guesses ahead if mlx-lm can ignore it: %s %s", async (name, isKept) => {
+    const { prompt, greedy } = readGolden(name);
+    const model = await loadFolder(addon, await convert(name, { way: { dtype: "float32" } }));
+    const options = { mtp: { always: true }, maxTokens: greedy.length };
+    const { tokens, stats } = await generateAll(model, prompt, options);
+    model.close();
+    expect(tokens).toEqual(greedy);
+    expect(stats.draftTokens > 0).toBe(isKept);
+    expect(stats.acceptedTokens).toBeGreaterThanOrEqual(0.8 * stats.draftTokens);
+  });
+
   test("leaves folders and dangling links where they are", async () => {
     const model = join(scratch, "model");
     await cp(fixtureFolder("qwen3"), model, { recursive: true });
@@ -145,29 +163,39 @@ describeNative("a converted model", (addon) => {
 
 describeMlxLmServer("mlx-lm", () => {
   describeNative("reads a converted model", () => {
-    test("and gives the same reply", async () => {
-      const folder = await convert("qwen3-wide", { way: { recipe: "mixed_3_6", group_size: 64 } });
-      const { prompt } = readGolden("qwen3-wide");
-      const script = [
-        "import json, sys, mlx.core as mx",
-        "from pathlib import Path",
-        "from mlx_lm.utils import load_model",
-        "from mlx_lm.generate import generate_step",
-        "model, _ = load_model(Path(sys.argv[1]))",
-        "steps = generate_step(mx.array(json.loads(sys.argv[2])), model, max_tokens=20)",
-        "print(json.dumps([token for token, _ in steps]))",
-      ].join("\n");
-      const { stdout } = await promisify(execFile)(mlxLm.program, [
-        "-c",
-        script,
-        folder,
-        JSON.stringify([...prompt]),
-      ]);
-      const { loadNative } = await import("../../src/mlx/native.js");
-      const model = await loadFolder(loadNative(), folder);
-      const { tokens } = await generateAll(model, prompt, { maxTokens: 20 });
-      expect(JSON.parse(stdout)).toEqual(tokens);
-    }, 60_000);
+    test.each<[string, Conversion["way"]]>([
+      ["qwen3-wide", { recipe: "mixed_3_6", group_size: 64 }],
+      ["glm4_moe-mtp", { dtype: "float32" }],
+      ["deepseek_v3-mtp", { dtype: "float32" }],
+      ["qwen3_5_moe-mtp", { dtype: "float32" }],
+      ["qwen3_next-mtp", { dtype: "float32" }],
+    ])(
+      "and gives the same reply: %s %j",
+      async (name, way) => {
+        const folder = await convert(name, { way });
+        const { prompt } = readGolden(name);
+        const script = [
+          "import json, sys, mlx.core as mx",
+          "from pathlib import Path",
+          "from mlx_lm.utils import load_model",
+          "from mlx_lm.generate import generate_step",
+          "model, _ = load_model(Path(sys.argv[1]))",
+          "steps = generate_step(mx.array(json.loads(sys.argv[2])), model, max_tokens=20)",
+          "print(json.dumps([token for token, _ in steps]))",
+        ].join("\n");
+        const { stdout } = await promisify(execFile)(mlxLm.program, [
+          "-c",
+          script,
+          folder,
+          JSON.stringify([...prompt]),
+        ]);
+        const { loadNative } = await import("../../src/mlx/native.js");
+        const model = await loadFolder(loadNative(), folder);
+        const { tokens } = await generateAll(model, prompt, { maxTokens: 20 });
+        expect(JSON.parse(stdout)).toEqual(tokens);
+      },
+      60_000,
+    );
   });
 });
 

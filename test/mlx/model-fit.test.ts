@@ -63,6 +63,8 @@ describeNative("a model takes what was estimated", (addon) => {
   ): Promise<void> {
     const conversion = quantize && { quantize: toNativeQuantize(quantize) };
     const footprint = await addon.measure(...argumentsOf(folder), conversion);
+    // The last layer is a head's, which only replies make read.
+    if (folder.endsWith("-mtp")) footprint.layers.pop();
     const before = await activeBytes();
     const model = await addon.load(...argumentsOf(folder), conversion).model;
     try {

@@ -14,7 +14,7 @@ function samplingOf(fields: Partial<LLMRequest>, generationConfig: object = {}) 
 }
 
 test("without options only the temperature is set", () => {
-  const { maxTokens, stopTokens, temperature, logprobs, topLogprobs, promptLookup, ...rest } =
+  const { maxTokens, stopTokens, temperature, logprobs, topLogprobs, promptLookup, mtp, ...rest } =
     samplingOf({});
   expect({ maxTokens, stopTokens, temperature }).toEqual({
     maxTokens: 7,
@@ -22,7 +22,7 @@ test("without options only the temperature is set", () => {
     temperature: 0.7,
   });
   expect({ logprobs, topLogprobs }).toEqual({ logprobs: false, topLogprobs: 0 });
-  expect(promptLookup).toEqual({});
+  expect({ promptLookup, mtp }).toEqual({ promptLookup: {}, mtp: {} });
   expect(Object.values(rest).every((value) => value === undefined)).toBe(true);
 });
 
@@ -56,6 +56,11 @@ test.each([
   const sampling = samplingOf({ providerOptions: { mlx } });
   expect(sampling.promptLookup).toEqual(expected);
   expect(sampling.numDraftTokens).toBe(5);
+});
+
+test("the model's own head guesses unless told otherwise", () => {
+  const guessing = (mtp?: boolean) => samplingOf({ providerOptions: { mlx: { mtp } } }).mtp;
+  expect([guessing(), guessing(true), guessing(false)]).toEqual([{}, {}, undefined]);
 });
 
 test("a limited cache is not combined with guesses", () => {

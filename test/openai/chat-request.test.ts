@@ -289,6 +289,7 @@ describe("mlx_lm.server", () => {
     { distributed: true },
     { prefillStepSize: 512 },
     { promptLookup: true },
+    { mtp: true },
     { draftModel: "org/small" },
     { numDraftTokens: 4 },
   ])("refuses %j", (mlx) => {
