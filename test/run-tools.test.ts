@@ -8,7 +8,7 @@ import { AbortError, defineTool, LLMClient, runTools, ValidationError } from "..
 import type { RunnableTool, ToolRunOptions } from "../src/index.js";
 import { failureOf } from "./contracts/provider-contract.js";
 import { describeNative } from "./helpers/native.js";
-import { makeScriptedModel, plainTemplate } from "./helpers/scripted-model.js";
+import { makeSpeakingModel, plainTemplate } from "./helpers/speaking-model.js";
 import { type FakeLmStudio, startFakeLmStudio } from "./servers/fake-lm-studio.js";
 
 jest.setTimeout(30_000);
@@ -286,7 +286,7 @@ describeNative("on MLX", () => {
   test("a model of its own calls a tool and reads the result", async () => {
     const folder = mkdtempSync(join(tmpdir(), "run-tools-"));
     const json = '{"name": "add", "arguments": {"a": 7, "b": 5}}';
-    await makeScriptedModel(folder, {
+    await makeSpeakingModel(folder, {
       template: plainTemplate("<tool_call>", "<|go|>", "{{ messages[-1].content[-1:] }}"),
       special: ["<|go|>", "<tool_call>", "</tool_call>"],
       scripts: [

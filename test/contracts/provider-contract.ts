@@ -15,7 +15,8 @@ import { Observer } from "../../src/chain/observer.js";
 import type { LegSettings } from "../../src/config/settings.js";
 import type { CallContext, OptionalFeature, Provider } from "../../src/providers/provider.js";
 import { checkRequest } from "../../src/request.js";
-import type { LLMRequest, LLMResponse, StreamEvent } from "../../src/types.js";
+import type { ScriptedReply } from "../servers/scripted-replies.js";
+import type { LLMRequest, LLMResponse, Message, StreamEvent, Tool } from "../../src/types.js";
 
 /** What the suite needs to know of a provider. */
 export interface ProviderContract {
@@ -25,11 +26,31 @@ export interface ProviderContract {
   longRequest: LLMRequest;
   /** A prompt that is longer than the context; absent where there is no such limit. */
   overlongPrompt?: string;
+  /** A fresh provider whose default model says `SPOKEN`; absent where no model of these tests can. */
+  createSpeaking?(): Provider | Promise<Provider>;
   /** What this provider cannot do, with the reason; its tests are skipped by name. */
   skip?: Partial<Record<"deterministic" | "concurrent" | "logprobs" | "seed" | "stop", string>>;
   /** What the provider can do, but not with the model of these tests, with the reason. */
   lacks?: Partial<Record<OptionalFeature, string>>;
 }
+
+/** The tool that a speaking model calls. */
+export const WEATHER: Tool = {
+  type: "function",
+  function: {
+    name: "get_weather",
+    parameters: { type: "object", properties: { city: { type: "string" } } },
+  },
+};
+
+/** What a speaking model says: thoughts and an answer, or these thoughts and a call of `WEATHER`. */
+export const SPOKEN = {
+  reasoning: ["Some", "one ", "greets."],
+  answer: ["Hello", ", you", "."],
+  call: { name: "get_weather", arguments: { city: "Paris" } },
+  /** After the result of the call. */
+  afterCall: ["It", " rains."],
+};
 
 /** Patient, and without retries: the suite asks the provider alone. */
 const LEG: LegSettings = {
@@ -224,6 +245,61 @@ export function describeProviderContract(contract: ProviderContract): void {
     }
   });
 
+  (contract.createSpeaking ? describe : describe.skip)("a model that thinks and calls", () => {
+    let speaking: Provider;
+    beforeAll(async () => {
+      speaking = await contract.createSpeaking!();
+    });
+    afterAll(() => speaking.close());
+    const ask = (request: Partial<LLMRequest>) =>
+      collect(speaking, { messages: "Hello", reasoning: true, ...request });
+
+    test("has its thoughts apart, before its answer", async () => {
+      const { events, response } = await ask({});
+      expect(response.reasoning).toBe(SPOKEN.reasoning.join(""));
+      expect(response.content).toBe(SPOKEN.answer.join(""));
+      const types = events.map(({ type }) => type);
+      expect(types.lastIndexOf("reasoning")).toBeLessThan(types.indexOf("text"));
+      expect(response.finishReason).toBe("stop");
+      const { reasoningTokens = 1, completionTokens } = response.usage;
+      expect(reasoningTokens).toBeGreaterThan(0);
+      expect(reasoningTokens).toBeLessThan(completionTokens!);
+    });
+
+    test("has its calls whole, after what was told of their arguments", async () => {
+      const { events, response } = await ask({ tools: [WEATHER] });
+      expect(response).toMatchObject({ content: "", finishReason: "tool_calls" });
+      const [call, ...others] = response.toolCalls!;
+      expect([call, others]).toMatchObject([SPOKEN.call, []]);
+      const told = events.flatMap((event) => (event.type === "tool-call" ? [event.toolCall] : []));
+      expect(told).toEqual([call]);
+      const deltas = events.flatMap((event) => (event.type === "tool-call-delta" ? [event] : []));
+      const written = deltas.map(({ argumentsDelta }) => argumentsDelta).join("");
+      if (deltas.length > 0) expect(JSON.parse(written)).toEqual(SPOKEN.call.arguments);
+      for (const delta of deltas) {
+        expect(delta).toMatchObject({ index: 0, id: call!.id, name: call!.name });
+      }
+    });
+
+    test("reads the result of its call", async () => {
+      const { reasoning, toolCalls } = (await ask({ tools: [WEATHER] })).response;
+      const messages: Message[] = [
+        { role: "user", content: "Hello" },
+        { role: "assistant", content: "", reasoning, toolCalls },
+        { role: "tool", toolCallId: toolCalls![0]!.id, content: "rain" },
+      ];
+      const { response } = await ask({ tools: [WEATHER], messages });
+      expect(response.content).toBe(SPOKEN.afterCall.join(""));
+      expect(response.finishReason).toBe("stop");
+    });
+
+    test("calls nothing that it must not", async () => {
+      const { response } = await ask({ tools: [WEATHER], toolChoice: "none" });
+      expect(response.content).toBe(SPOKEN.answer.join(""));
+      expect(response.toolCalls).toBeUndefined();
+    });
+  });
+
   describe("aborting", () => {
     test("before the start fails at once", async () => {
       const failure = await failureOf(run(longRequest, newContext(AbortSignal.abort())));
@@ -385,4 +461,13 @@ export function newContext(signal = new AbortController().signal): CallContext {
 
 function textOf(events: StreamEvent[]): string {
   return events.map((event) => (event.type === "text" ? event.text : "")).join("");
+}
+
+/** What a speaking server says to a request. */
+export function speak(body: Record<string, unknown>): ScriptedReply {
+  const last = (body.messages as { role: string }[]).at(-1)!;
+  if (last.role === "tool") return { text: SPOKEN.afterCall };
+  const hasTools = Array.isArray(body.tools) && body.tool_choice !== "none";
+  if (hasTools) return { reasoning: SPOKEN.reasoning, toolCalls: [SPOKEN.call] };
+  return { reasoning: SPOKEN.reasoning, text: SPOKEN.answer };
 }

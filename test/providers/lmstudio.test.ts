@@ -15,7 +15,12 @@ import { LmStudioProvider } from "../../src/providers/lmstudio.js";
 import type { CallContext, ProviderEvent } from "../../src/providers/provider.js";
 import { checkRequest } from "../../src/request.js";
 import type { LLMRequest, PullProgress, Tool } from "../../src/types.js";
-import { describeProviderContract, failureOf, newContext } from "../contracts/provider-contract.js";
+import {
+  describeProviderContract,
+  failureOf,
+  newContext,
+  speak,
+} from "../contracts/provider-contract.js";
 import {
   type FakeLmStudio,
   type FakeLmStudioOptions,
@@ -713,8 +718,9 @@ test("tool calls and JSON may make a reply pause", async () => {
 
 describe("as a provider", () => {
   let fake: FakeLmStudio;
+  let speaking: FakeLmStudio;
 
-  afterAll(() => fake.close());
+  afterAll(() => Promise.all([fake.close(), speaking.close()]));
 
   describeProviderContract({
     create: async () => {
@@ -723,6 +729,12 @@ describe("as a provider", () => {
       fake.fault("slow-drip", { ms: 1 });
       const settings = { model: "tiny-chat", connectTimeout: 3, verifySsl: true };
       return new LmStudioProvider({ baseUrl: fake.url, ...settings });
+    },
+    createSpeaking: async () => {
+      speaking = await startFakeLmStudio({ loaded: ["tiny-chat"] });
+      speaking.replies.set(speak);
+      const settings = { model: "tiny-chat", connectTimeout: 3, verifySsl: true };
+      return new LmStudioProvider({ baseUrl: speaking.url, ...settings });
     },
     longRequest: { messages: "Tell me a story." },
     skip: { logprobs: "LM Studio tells none" },

@@ -16,7 +16,12 @@ import { OllamaProvider, type OllamaSettings } from "../../src/providers/ollama.
 import type { CallContext, ProviderEvent } from "../../src/providers/provider.js";
 import { checkRequest } from "../../src/request.js";
 import type { LLMRequest, PullProgress, Tool } from "../../src/types.js";
-import { describeProviderContract, failureOf, newContext } from "../contracts/provider-contract.js";
+import {
+  describeProviderContract,
+  failureOf,
+  newContext,
+  speak,
+} from "../contracts/provider-contract.js";
 import { type FakeOllama, startFakeOllama } from "../servers/fake-ollama.js";
 import type { ScriptedReply } from "../servers/scripted-replies.js";
 
@@ -420,8 +425,9 @@ test("texts are embedded, by a model for that where none is named", async () => 
 
 describe("as a provider", () => {
   let fake: FakeOllama;
+  let speaking: FakeOllama;
 
-  afterAll(() => fake.close());
+  afterAll(() => Promise.all([fake.close(), speaking.close()]));
 
   describeProviderContract({
     create: async () => {
@@ -432,6 +438,14 @@ describe("as a provider", () => {
       fake.fault("slow-drip", { ms: 1 });
       const settings = { model: "able", connectTimeout: 3, verifySsl: true };
       return new OllamaProvider({ baseUrl: fake.url, ...settings });
+    },
+    createSpeaking: async () => {
+      speaking = await startFakeOllama({
+        models: [{ name: "able", capabilities: ["completion", "tools", "thinking"] }],
+      });
+      speaking.replies.set(speak);
+      const settings = { model: "able", connectTimeout: 3, verifySsl: true };
+      return new OllamaProvider({ baseUrl: speaking.url, ...settings });
     },
     longRequest: { messages: "Tell me a story." },
   });

@@ -5,7 +5,7 @@ import { MlxProvider } from "../../../src/providers/mlx.js";
 import type { LLMRequest } from "../../../src/types.js";
 import { collect, failureOf } from "../../contracts/provider-contract.js";
 import { describeNative } from "../../helpers/native.js";
-import { makeScriptedModel, plainTemplate } from "../../helpers/scripted-model.js";
+import { makeSpeakingModel, plainTemplate } from "../../helpers/speaking-model.js";
 import { DIALECT_REPLIES, TOOLS } from "../tools/dialect-replies.js";
 
 jest.setTimeout(60_000);
@@ -23,7 +23,7 @@ describeNative("replies that a model speaks", () => {
 
   async function say(name: string, pieces: string[], template: string, special: string[] = []) {
     const model = join(places, name.replace(/\W+/g, "-"));
-    await makeScriptedModel(model, {
+    await makeSpeakingModel(model, {
       template: plainTemplate(template, GO),
       special: [GO, ...special],
       scripts: [{ after: GO, pieces }],
@@ -56,7 +56,7 @@ describeNative("replies that a model speaks", () => {
 
   test("reasoning that the prompt has begun ends where its tag ends", async () => {
     const model = join(places, "begun");
-    await makeScriptedModel(model, {
+    await makeSpeakingModel(model, {
       template: plainTemplate("</think>", `<think>${GO}`),
       special: [GO],
       scripts: [{ after: GO, pieces: ["One.", "</thi", "nk>", "Two."] }],
@@ -75,7 +75,7 @@ describeNative("replies that a model speaks", () => {
 
   test("reasoning beyond its budget is ended, and the model answers", async () => {
     const model = join(places, "long-thinker");
-    await makeScriptedModel(model, {
+    await makeSpeakingModel(model, {
       template: plainTemplate("<think></think>", GO),
       special: [GO, ...THINK],
       scripts: [
@@ -105,7 +105,7 @@ describeNative("replies that a model speaks", () => {
   test("harmony's reasoning has a budget, too", async () => {
     const marks = ["<|channel|>", "<|message|>", "<|end|>", "<|start|>"];
     const model = join(places, "harmonious");
-    await makeScriptedModel(model, {
+    await makeSpeakingModel(model, {
       template: plainTemplate(marks.join(""), GO),
       special: [GO, ...marks],
       scripts: [

@@ -10,7 +10,7 @@ export interface Script {
 }
 
 /** A model that says what it is told to. */
-export interface ScriptedModel {
+export interface SpeakingModel {
   template: string;
   scripts: Script[];
   /** Tokens that stand for no text; pieces that are one of them are that token, the first time. */
@@ -27,7 +27,7 @@ const REPEATED = "\uE000";
  * Writes a tiny llama that says its scripts: each token is a direction of its own, the layer adds
  * nothing, and the output layer turns each into the next one.
  */
-export async function makeScriptedModel(folder: string, model: ScriptedModel): Promise<string> {
+export async function makeSpeakingModel(folder: string, model: SpeakingModel): Promise<string> {
   const { template, scripts, special = [], config = {} } = model;
   const tokens = ["<unk>", "\n", ...CHARACTERS, ...special, END];
   const next = new Map<number, number>();
