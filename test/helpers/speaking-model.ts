@@ -15,6 +15,8 @@ export interface SpeakingModel {
   scripts: Script[];
   /** Tokens that stand for no text; pieces that are one of them are that token, the first time. */
   special?: string[];
+  /** Tokens like them that do stand for text. */
+  added?: string[];
   config?: Record<string, unknown>;
 }
 
@@ -28,14 +30,15 @@ const REPEATED = "\uE000";
  * nothing, and the output layer turns each into the next one.
  */
 export async function makeSpeakingModel(folder: string, model: SpeakingModel): Promise<string> {
-  const { template, scripts, special = [], config = {} } = model;
-  const tokens = ["<unk>", "\n", ...CHARACTERS, ...special, END];
+  const { template, scripts, special = [], added = [], config = {} } = model;
+  const own = [...special, ...added];
+  const tokens = ["<unk>", "\n", ...CHARACTERS, ...own, END];
   const next = new Map<number, number>();
   const used = new Set<string>();
   for (const { after, pieces } of scripts) {
     let token = tokens.indexOf(after);
     for (const piece of pieces) {
-      const isToken = special.includes(piece) && !used.has(piece);
+      const isToken = own.includes(piece) && !used.has(piece);
       used.add(piece);
       const following = isToken ? tokens.indexOf(piece) : addToken(tokens, piece);
       next.set(token, following);
@@ -46,7 +49,7 @@ export async function makeSpeakingModel(folder: string, model: SpeakingModel): P
   await mkdir(folder, { recursive: true });
   const files = {
     "config.json": { ...configOf(tokens), ...config, eos_token_id: tokens.indexOf(END) },
-    "tokenizer.json": tokenizerOf(tokens, ["<unk>", ...special, END]),
+    "tokenizer.json": tokenizerOf(tokens, ["<unk>", ...special, END], added),
     "tokenizer_config.json": {
       tokenizer_class: "PreTrainedTokenizerFast",
       chat_template: template,
@@ -93,14 +96,18 @@ function configOf(tokens: string[]): Record<string, unknown> {
   };
 }
 
-function tokenizerOf(tokens: string[], special: string[]): Record<string, unknown> {
+function tokenizerOf(
+  tokens: string[],
+  special: string[],
+  added: string[],
+): Record<string, unknown> {
   const flags = { single_word: false, lstrip: false, rstrip: false, normalized: false };
   return {
     version: "1.0",
-    added_tokens: special.map((content) => ({
+    added_tokens: [...special, ...added].map((content) => ({
       id: tokens.indexOf(content),
       content,
-      special: true,
+      special: special.includes(content),
       ...flags,
     })),
     normalizer: null,

@@ -12,16 +12,15 @@ import {
   ValidationError,
 } from "../../src/errors.js";
 import { MlxProvider } from "../../src/providers/mlx.js";
+import { makeContractSpeaker } from "../contracts/contract-speaker.js";
 import {
   collect,
   describeProviderContract,
   failureOf,
   newContext,
-  SPOKEN,
   streamOf,
 } from "../contracts/provider-contract.js";
 import { describeNative } from "../helpers/native.js";
-import { makeSpeakingModel } from "../helpers/speaking-model.js";
 import { makeTalkingModel } from "../helpers/talking-model.js";
 
 // Other work may keep the machine busy.
@@ -54,12 +53,6 @@ const ABLE_TEMPLATE =
   "{% if tools %}<tool_call>{% endif %}{% if enable_thinking %}<think>{% endif %}" +
   "{% for message in messages %}{{ message.content }}\n{% endfor %}";
 
-/** What the model says depends on the last token alone. */
-const SPEAKING_TEMPLATE =
-  "{# <tool_call> <think> #}{% if enable_thinking %}{% endif %}" +
-  "{% for message in messages %}{{ message.role }}: {{ message.content }}\n{% endfor %}" +
-  "{% if messages[-1].role == 'tool' %}<|read|>{% elif tools %}<|call|>{% else %}<|answer|>{% endif %}";
-
 describeNative("the MLX provider", (addon) => {
   describeProviderContract({
     async create() {
@@ -67,22 +60,7 @@ describeNative("the MLX provider", (addon) => {
       return new MlxProvider({ folder: able });
     },
     async createSpeaking() {
-      const thoughts = ["<think>", ...SPOKEN.reasoning, "</think>"];
-      const call = [
-        "<tool_call>",
-        ...JSON.stringify(SPOKEN.call).match(/.{1,7}/g)!,
-        "</tool_call>",
-      ];
-      const folder = await makeSpeakingModel(join(able, "speaking"), {
-        template: SPEAKING_TEMPLATE,
-        special: ["<|answer|>", "<|call|>", "<|read|>", "<think>", "</think>"],
-        scripts: [
-          { after: "<|answer|>", pieces: [...thoughts, ...SPOKEN.answer] },
-          { after: "<|call|>", pieces: [...thoughts, ...call] },
-          { after: "<|read|>", pieces: SPOKEN.afterCall },
-        ],
-      });
-      return new MlxProvider({ folder });
+      return new MlxProvider({ folder: await makeContractSpeaker(join(able, "speaking")) });
     },
     longRequest: { messages: "Tell me a long story." },
     overlongPrompt: "long ".repeat(60),

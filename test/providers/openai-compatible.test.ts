@@ -9,6 +9,7 @@ import { OpenAiCompatibleProvider } from "../../src/providers/openai-compatible.
 import type { Provider, ProviderEvent } from "../../src/providers/provider.js";
 import { checkRequest } from "../../src/request.js";
 import type { LLMRequest, Tool } from "../../src/types.js";
+import { makeContractSpeaker } from "../contracts/contract-speaker.js";
 import {
   collect,
   describeProviderContract,
@@ -72,6 +73,7 @@ describeMlxLmServer("mlx_lm.server", () => {
   describe("as a provider", () => {
     describeProviderContract({
       create: () => newProvider(),
+      createSpeaking: async () => newProvider(await makeContractSpeaker(join(folder, "speaker"))),
       longRequest: { messages: "Tell me a long story." },
       skip: { logprobs: "its streams leave them out" },
       lacks: { images: "its model cannot see" },
@@ -313,8 +315,9 @@ describe("a server that takes liberties", () => {
       ],
     });
     send("text/event-stream", ...lines(call("a"), call("b"), finish, "[DONE]"));
-    const told = (await eventsOf(provider)).filter(({ type }) => type !== "progress");
-    expect(told.slice(1)).toMatchObject([
+    expect((await eventsOf(provider)).slice(1)).toMatchObject([
+      { type: "tool-call-delta", index: 0, id: "a", argumentsDelta: "{}" },
+      { type: "tool-call-delta", index: 1, id: "b", argumentsDelta: "{}" },
       { type: "tool-call", toolCall: { id: "a" } },
       { type: "tool-call", toolCall: { id: "b" } },
       { type: "finish", finishReason: "tool_calls" },
