@@ -14,7 +14,7 @@ const STOP_REASONS: Record<FinishReason, string> = {
 /** Nothing is signed here; programs send the field back as it came. */
 const SIGNATURE = "";
 
-type BlockKind = "text" | "thinking" | "tool_use";
+type BlockKind = "text" | "thinking";
 
 /** Tells a reply as a message of Anthropic's. */
 export class MessagesReply implements ReplyWriter {
@@ -22,6 +22,8 @@ export class MessagesReply implements ReplyWriter {
   /** Blocks that have begun. */
   #count = 0;
   #open: BlockKind | undefined;
+  /** Places of the calls whose arguments have begun, by their ids. */
+  readonly #calls = new Map<string, number>();
 
   constructor(requestId: string) {
     this.#requestId = requestId;
@@ -62,8 +64,10 @@ export class MessagesReply implements ReplyWriter {
           "thinking_delta",
           event.text,
         );
+      case "tool-call-delta":
+        return this.#call(event, event.argumentsDelta);
       case "tool-call":
-        return this.#call(event.toolCall);
+        return this.#endCall(event.toolCall);
       case "finish":
         return this.#finish(event.response);
     }
@@ -77,26 +81,33 @@ export class MessagesReply implements ReplyWriter {
     return tell("ping", {});
   }
 
-  #piece(kind: "text" | "thinking", empty: object, type: string, text: string): string {
-    const begin = this.#open === kind ? "" : this.#begin(kind, { type: kind, ...empty });
-    return begin + this.#delta({ type, [kind]: text });
+  #piece(kind: BlockKind, empty: object, type: string, text: string): string {
+    let begin = "";
+    if (this.#open !== kind) {
+      begin = this.#end() + this.#begin({ type: kind, ...empty });
+      this.#open = kind;
+    }
+    return begin + delta(this.#count - 1, { type, [kind]: text });
   }
 
-  #call(call: ToolCall): string {
-    const begin = this.#begin("tool_use", { ...callOf(call), input: {} });
-    const partial_json = argumentsText(call);
-    return begin + this.#delta({ type: "input_json_delta", partial_json }) + this.#end();
+  #call(call: Pick<ToolCall, "id" | "name">, partial_json: string): string {
+    let begin = "";
+    if (!this.#calls.has(call.id)) {
+      begin = this.#end() + this.#begin({ ...callOf(call), input: {} });
+      this.#calls.set(call.id, this.#count - 1);
+    }
+    const index = this.#calls.get(call.id)!;
+    return begin + delta(index, { type: "input_json_delta", partial_json });
   }
 
-  #begin(kind: BlockKind, block: object): string {
-    const end = this.#end();
-    this.#open = kind;
-    const index = this.#count++;
-    return end + tell("content_block_start", { index, content_block: block });
+  #endCall(call: ToolCall): string {
+    // What came in pieces is there already.
+    const piece = this.#calls.has(call.id) ? "" : this.#call(call, argumentsText(call));
+    return piece + tell("content_block_stop", { index: this.#calls.get(call.id) });
   }
 
-  #delta(delta: object): string {
-    return tell("content_block_delta", { index: this.#count - 1, delta });
+  #begin(block: object): string {
+    return tell("content_block_start", { index: this.#count++, content_block: block });
   }
 
   #end(): string {
@@ -106,10 +117,14 @@ export class MessagesReply implements ReplyWriter {
   }
 
   #finish(response: LLMResponse): string {
-    const delta = { stop_reason: STOP_REASONS[response.finishReason], stop_sequence: null };
-    const body = withWarnings(response, { delta, usage: usageOf(response) });
+    const end = { stop_reason: STOP_REASONS[response.finishReason], stop_sequence: null };
+    const body = withWarnings(response, { delta: end, usage: usageOf(response) });
     return this.#end() + tell("message_delta", body) + tell("message_stop", {});
   }
+}
+
+function delta(index: number, fields: object): string {
+  return tell("content_block_delta", { index, delta: fields });
 }
 
 function tell(type: string, fields: object): string {
@@ -122,7 +137,7 @@ function messageOf(responseId: string, model: string): object {
   return { id, type: "message", role: "assistant", model, ...empty };
 }
 
-function callOf({ id, name }: ToolCall): object {
+function callOf({ id, name }: Pick<ToolCall, "id" | "name">): object {
   return { type: "tool_use", id, name };
 }
 

@@ -36,6 +36,9 @@ export class OllamaReply implements ReplyWriter {
         return this.#line({ text: event.text });
       case "reasoning":
         return this.#line({ thinking: event.text });
+      case "tool-call-delta":
+        // There are no parts of calls; the whole one follows.
+        return "";
       case "tool-call":
         return this.#line({ toolCalls: [event.toolCall] });
       case "finish":

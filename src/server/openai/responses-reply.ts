@@ -8,13 +8,24 @@ interface OpenItem {
   kind: "message" | "reasoning";
   id: string;
   text: string;
+  place: number;
+}
+
+/** An item that is a call. */
+interface CallPlace {
+  item_id: string;
+  output_index: number;
 }
 
 /** Tells a reply as a response, with its events. */
 export class ResponsesReply implements ReplyWriter {
   readonly #body: ResponsesBody;
   readonly #created = Math.floor(Date.now() / 1000);
+  /** Items by their places; those that are not whole yet are missing. */
   readonly #output: object[] = [];
+  #places = 0;
+  /** Calls whose arguments have begun, by their ids. */
+  readonly #calls = new Map<string, CallPlace>();
   #head: object = {};
   #responseId = "";
   #open: OpenItem | undefined;
@@ -27,9 +38,11 @@ export class ResponsesReply implements ReplyWriter {
   whole(response: LLMResponse): object {
     const { content, reasoning, toolCalls = [] } = response;
     this.#begin(response);
-    if (reasoning) this.#output.push(reasoningItem(this.#id("rs"), reasoning, "completed"));
-    if (content) this.#output.push(messageItem(this.#id("msg"), content, "completed"));
-    for (const call of toolCalls) this.#output.push(callItem(this.#id("fc"), call));
+    if (reasoning) this.#output.push(reasoningItem(this.#id("rs", 0), reasoning, "completed"));
+    if (content) this.#output.push(messageItem(this.#id("msg", 1), content, "completed"));
+    for (const [index, call] of toolCalls.entries()) {
+      this.#output.push(callItem(this.#id("fc", index + 2), call));
+    }
     return this.#ended(response);
   }
 
@@ -47,8 +60,10 @@ export class ResponsesReply implements ReplyWriter {
         return this.#piece("message", event.text);
       case "reasoning":
         return this.#piece("reasoning", event.text);
+      case "tool-call-delta":
+        return this.#call(event, event.argumentsDelta);
       case "tool-call":
-        return this.#close() + this.#call(event.toolCall);
+        return this.#endCall(event.toolCall);
       case "finish": {
         const end = this.#close();
         const response = this.#ended(event.response);
@@ -97,7 +112,7 @@ export class ResponsesReply implements ReplyWriter {
   }
 
   #state(status: string): object {
-    return { ...this.#head, status, output: [...this.#output], usage: null };
+    return { ...this.#head, status, output: this.#output.filter(Boolean), usage: null };
   }
 
   #ended(response: LLMResponse): object {
@@ -113,67 +128,73 @@ export class ResponsesReply implements ReplyWriter {
     const begin = this.#open?.kind === kind ? "" : this.#close() + this.#openItem(kind);
     const open = this.#open!;
     open.text += text;
-    const place = { item_id: open.id, output_index: this.#output.length, content_index: 0 };
-    const delta = { ...place, delta: text };
+    const delta = { ...placeOf(open), delta: text };
     if (kind === "reasoning") return begin + this.#tell("response.reasoning_text.delta", delta);
     return begin + this.#tell("response.output_text.delta", { ...delta, logprobs: [] });
   }
 
   #openItem(kind: OpenItem["kind"]): string {
-    const id = this.#id(kind === "message" ? "msg" : "rs");
-    this.#open = { kind, id, text: "" };
-    const output_index = this.#output.length;
-    const isMessage = kind === "message";
-    const item = { ...itemOf(this.#open, "in_progress"), content: [] };
-    const added = this.#tell("response.output_item.added", { output_index, item });
-    const part = partOf(isMessage, "");
-    const place = { item_id: id, output_index, content_index: 0 };
-    return added + this.#tell("response.content_part.added", { ...place, part });
+    const place = this.#places++;
+    const open = { kind, id: this.#id(kind === "message" ? "msg" : "rs", place), text: "", place };
+    this.#open = open;
+    const item = { ...itemOf(open, "in_progress"), content: [] };
+    return (
+      this.#tell("response.output_item.added", { output_index: place, item }) +
+      this.#tell("response.content_part.added", { ...placeOf(open), part: partOf(kind, "") })
+    );
   }
 
   #close(): string {
     const open = this.#open;
     if (!open) return "";
     this.#open = undefined;
-    const output_index = this.#output.length;
-    const place = { item_id: open.id, output_index, content_index: 0 };
-    const isMessage = open.kind === "message";
-    const { text } = open;
+    const { kind, text, place } = open;
     const item = itemOf(open, "completed");
-    this.#output.push(item);
-    const done = isMessage
-      ? this.#tell("response.output_text.done", { ...place, text, logprobs: [] })
-      : this.#tell("response.reasoning_text.done", { ...place, text });
-    const part = partOf(isMessage, text);
+    this.#output[place] = item;
+    const whole = { ...placeOf(open), text };
+    const done =
+      kind === "message"
+        ? this.#tell("response.output_text.done", { ...whole, logprobs: [] })
+        : this.#tell("response.reasoning_text.done", whole);
     return (
       done +
-      this.#tell("response.content_part.done", { ...place, part }) +
-      this.#tell("response.output_item.done", { output_index, item })
+      this.#tell("response.content_part.done", { ...placeOf(open), part: partOf(kind, text) }) +
+      this.#tell("response.output_item.done", { output_index: place, item })
     );
   }
 
-  #call(call: ToolCall): string {
-    const output_index = this.#output.length;
-    const id = this.#id("fc");
-    const item = callItem(id, call);
-    this.#output.push(item);
+  #call({ id, name }: Pick<ToolCall, "id" | "name">, delta: string): string {
+    let begin = "";
+    if (!this.#calls.has(id)) {
+      const output_index = this.#places++;
+      const item_id = this.#id("fc", output_index);
+      this.#calls.set(id, { item_id, output_index });
+      const item = { ...callItem(item_id, { id, name, arguments: {} }), arguments: "" };
+      const begun = { output_index, item: { ...item, status: "in_progress" } };
+      begin = this.#close() + this.#tell("response.output_item.added", begun);
+    }
+    const place = this.#calls.get(id)!;
+    return begin + this.#tell("response.function_call_arguments.delta", { ...place, delta });
+  }
+
+  #endCall(call: ToolCall): string {
     const text = argumentsText(call);
-    const place = { item_id: id, output_index };
-    const begun = { ...item, arguments: "", status: "in_progress" };
+    // What came in pieces is there already.
+    const piece = this.#calls.has(call.id) ? "" : this.#call(call, text);
+    const place = this.#calls.get(call.id)!;
+    const { item_id, output_index } = place;
+    const item = callItem(item_id, call);
+    this.#output[output_index] = item;
+    const whole = { ...place, name: call.name, arguments: text };
     return (
-      this.#tell("response.output_item.added", { output_index, item: begun }) +
-      this.#tell("response.function_call_arguments.delta", { ...place, delta: text }) +
-      this.#tell("response.function_call_arguments.done", {
-        ...place,
-        name: call.name,
-        arguments: text,
-      }) +
+      piece +
+      this.#tell("response.function_call_arguments.done", whole) +
       this.#tell("response.output_item.done", { output_index, item })
     );
   }
 
-  #id(kind: string): string {
-    return `${kind}_${this.#responseId}_${this.#output.length}`;
+  #id(kind: string, place: number): string {
+    return `${kind}_${this.#responseId}_${place}`;
   }
 
   #tell(type: string, fields: object): string {
@@ -181,20 +202,24 @@ export class ResponsesReply implements ReplyWriter {
   }
 }
 
+function placeOf({ id, place }: OpenItem): object {
+  return { item_id: id, output_index: place, content_index: 0 };
+}
+
 function itemOf({ kind, id, text }: OpenItem, status: string): object {
   return kind === "message" ? messageItem(id, text, status) : reasoningItem(id, text, status);
 }
 
 function messageItem(id: string, text: string, status: string): object {
-  return { id, type: "message", role: "assistant", status, content: [partOf(true, text)] };
+  return { id, type: "message", role: "assistant", status, content: [partOf("message", text)] };
 }
 
 function reasoningItem(id: string, text: string, status: string): object {
-  return { id, type: "reasoning", status, summary: [], content: [partOf(false, text)] };
+  return { id, type: "reasoning", status, summary: [], content: [partOf("reasoning", text)] };
 }
 
-function partOf(isMessage: boolean, text: string): object {
-  if (!isMessage) return { type: "reasoning_text", text };
+function partOf(kind: OpenItem["kind"], text: string): object {
+  if (kind === "reasoning") return { type: "reasoning_text", text };
   return { type: "output_text", text, annotations: [], logprobs: [] };
 }
 

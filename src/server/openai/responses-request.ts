@@ -36,7 +36,10 @@ export function responsesRequest(body: ResponsesBody): LLMRequest {
 
 /** What an assistant thought, said and called are items there, and one message here. */
 function addItem(messages: Message[], item: Item): void {
-  if ("role" in item) return addMessage(messages, item);
+  if ("role" in item) {
+    addMessage(messages, item);
+    return;
+  }
   if (item.type === "function_call_output") {
     const content = typeof item.output === "string" ? item.output : item.output.map(partOf);
     messages.push({ role: "tool", content, toolCallId: item.call_id });
