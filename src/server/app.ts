@@ -23,6 +23,10 @@ export function createApp(service: Service): Hono<Env> {
   app.use((context, next) => follow(context, next, service));
   app.use(guard(service.settings));
   app.get("/health", (context) => context.json({ status: "ok" }));
+  app.get("/metrics", async ({ body }) => {
+    const { mediaType } = service.metrics;
+    return body(await service.metrics.text(), 200, { "content-type": mediaType });
+  });
   addOpenAi(app, service);
   addAnthropic(app, service);
   addOllama(app, service);
@@ -45,6 +49,7 @@ async function follow(context: Context<Env>, next: Next, service: Service): Prom
   outgoing.on("close", () => {
     record.left = !outgoing.writableFinished;
     if (record.left) work.abort(new AbortError("The client has left."));
+    service.metrics.count(record);
     service.settings.logger?.info(describeRecord(record));
   });
   context.set("record", record);
@@ -55,7 +60,9 @@ async function follow(context: Context<Env>, next: Next, service: Service): Prom
     throw overloaded("The server is closing.");
   }
   await next();
-  record.route = matchedRoutes(context).at(-1)?.path ?? "*";
+  // Not the path itself: anyone may ask for anything.
+  const route = matchedRoutes(context).at(-1)?.path ?? "*";
+  record.route = route === "/*" ? "*" : route;
   record.status = context.res.status;
 }
 
@@ -71,7 +78,8 @@ function tellFailure(error: unknown, context: Context<Env>, { settings }: Servic
   if (failure.status === 413) context.header("connection", "close");
   // The clients of OpenAI and Anthropic would send most failures again.
   context.header("x-should-retry", String(retryable));
-  return context.json(protocol.errorBody(failure, record.id), statusOf(protocol, failure) as 500);
+  record.status = statusOf(protocol, failure);
+  return context.json(protocol.errorBody(failure, record.id), record.status as 500);
 }
 
 function statusOf({ statusOf }: Protocol, failure: Failure): number {

@@ -5,6 +5,7 @@ import { getRequestListener } from "@hono/node-server";
 import { AbortError, ConfigurationError, type LLMClient } from "../index.js";
 import { createApp } from "./app.js";
 import { Gate } from "./gate.js";
+import { Metrics } from "./metrics.js";
 import { checkOptions, type ServerOptions, type Settings } from "./options.js";
 import type { Service } from "./service.js";
 
@@ -20,10 +21,12 @@ export class LLMServer {
   constructor(client: LLMClient, options: ServerOptions = {}) {
     this.#settings = checkOptions(options);
     const { maxConcurrent, maxQueued } = this.#settings;
+    const gate = new Gate(maxConcurrent, maxQueued);
     this.#service = {
       client,
       settings: this.#settings,
-      gate: new Gate(maxConcurrent, maxQueued),
+      gate,
+      metrics: new Metrics(gate),
       stopping: this.#stop.signal,
       isClosing: false,
     };

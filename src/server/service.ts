@@ -1,6 +1,7 @@
 import type { HttpBindings } from "@hono/node-server";
 import type { LLMClient } from "../index.js";
 import type { Gate } from "./gate.js";
+import type { Metrics } from "./metrics.js";
 import type { Settings } from "./options.js";
 import type { RequestRecord } from "./record.js";
 
@@ -9,6 +10,7 @@ export interface Service {
   client: LLMClient;
   settings: Settings;
   gate: Gate;
+  metrics: Metrics;
   /** Aborted when replies under way have no more time to end. */
   stopping: AbortSignal;
   isClosing: boolean;

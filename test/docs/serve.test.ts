@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { LLMClient } from "../../src/index.js";
 import { createApp } from "../../src/server/app.js";
 import { Gate } from "../../src/server/gate.js";
+import { Metrics } from "../../src/server/metrics.js";
 import { checkOptions } from "../../src/server/options.js";
 import { NO_SOURCES } from "../helpers/client-calls.js";
 import { quoted, readPage, root, tablesOf, tableUnder } from "../helpers/markdown.js";
@@ -18,7 +19,9 @@ describe("docs/serve.md", () => {
     await using client = new LLMClient({ provider: "ollama" }, NO_SOURCES);
     const settings = checkOptions({});
     const { signal: stopping } = new AbortController();
-    const app = createApp({ client, settings, gate: new Gate(1, 1), stopping, isClosing: false });
+    const gate = new Gate(1, 1);
+    const metrics = new Metrics(gate);
+    const app = createApp({ client, settings, gate, metrics, stopping, isClosing: false });
     const real = app.routes
       .filter(({ method, path }) => method !== "ALL" && !path.includes("*"))
       .map(({ method, path }) => `${method} ${path.replace(/:(\w+)(\{.*?\})?/g, "{$1}")}`);
