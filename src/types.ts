@@ -554,6 +554,8 @@ export interface LegConfig {
   promptCacheBytes?: number;
   /** For MLX: a folder that keeps them for later processes, too, in up to 10 GB. */
   promptCacheFolder?: string;
+  /** For MLX: time without use after which a model leaves memory; it stays unless told. */
+  idleUnload?: number;
 }
 
 /** How a client is set up. Durations are seconds. */

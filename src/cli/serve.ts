@@ -15,6 +15,7 @@ export interface ServeOptions extends CommonOptions {
 interface ServeFlags extends CommonFlags, Omit<ServerOptions, "model" | "logger"> {
   allowOrigin?: string[];
   allowHost?: string[];
+  idleUnload?: number;
 }
 
 const EXAMPLES = `
@@ -47,6 +48,7 @@ export function serveCommand(run: (options: ServeOptions) => Promise<void>): Com
   add("--max-concurrent", "most requests that are answered at a time", { whole: true, min: 1 });
   add("--max-queued", "most requests that wait for their turn", { whole: true, min: 0 });
   add("--keep-alive", "seconds of silence after which a stream says that it lives", { above: 0 });
+  add("--idle-unload", "seconds without use after which a model leaves memory (mlx)", { above: 0 });
   add("--drain-timeout", "seconds that replies have to end after an interrupt", { min: 0 });
   return command.addHelpText("after", EXAMPLES).action((flags: ServeFlags) => {
     const { allowOrigin: allowOrigins, allowHost: allowHosts, ...rest } = flags;
@@ -54,7 +56,13 @@ export function serveCommand(run: (options: ServeOptions) => Promise<void>): Com
     const limits = { maxBodyBytes, maxConcurrent, maxQueued, keepAlive, drainTimeout };
     const token = flags.token ?? (process.env.LLM_CLIENT_SERVE_TOKEN || undefined);
     const server = { host, port, token, allowOrigins, allowHosts, ...limits };
-    return run({ ...commonOptions(flags, command), server });
+    const { sources, ...common } = commonOptions(flags, command);
+    const given = flags.idleUnload === undefined ? {} : { idleUnload: flags.idleUnload };
+    return run({
+      ...common,
+      sources: { ...sources, flags: { ...sources.flags, ...given } },
+      server,
+    });
   });
 }
 

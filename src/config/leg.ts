@@ -18,6 +18,7 @@ export interface LegSettings {
   maxConcurrent?: number;
   promptCacheBytes?: number;
   promptCacheFolder?: string;
+  idleUnload?: number;
   timeout: number;
   connectTimeout: number;
   firstTokenTimeout: number;
@@ -59,6 +60,7 @@ export function readLeg(provider: ProviderName, layers: Layer[], given: GivenCon
     maxConcurrent: find(layers, "maxConcurrent") ?? byDefault(undefined),
     promptCacheBytes: find(layers, "promptCacheBytes") ?? byDefault(undefined),
     promptCacheFolder: findFolder(layers),
+    idleUnload: find(layers, "idleUnload") ?? byDefault(undefined),
     ...readTimes(layers),
   };
 }

@@ -45,6 +45,7 @@ const ownFields = {
   maxConcurrent: z.optional(allow.whole(1)),
   promptCacheBytes: z.optional(allow.whole(0)),
   promptCacheFolder: z.optional(allow.text("a folder")),
+  idleUnload: z.optional(seconds),
 };
 
 const clientFields = {

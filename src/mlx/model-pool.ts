@@ -18,7 +18,8 @@ export type LoadWanted = (wanted: WantedModel, signal: AbortSignal) => Promise<L
 
 /**
  * Keeps models in memory. Each is loaded once, whoever asks. Those that somebody uses stay, and
- * the one that was asked for last, with its companion; all others are freed.
+ * the one that was asked for last, with its companion, for `idleUnload` seconds if that is told;
+ * all others are freed.
  */
 export class ModelPool {
   readonly #load: LoadWanted;
@@ -26,9 +27,12 @@ export class ModelPool {
   #newest: string[] = [];
   #freeing: Promise<unknown> = Promise.resolve();
   #closed = false;
+  readonly #idleUnload: number | undefined;
+  #idle: NodeJS.Timeout | undefined;
 
-  constructor(load: LoadWanted) {
+  constructor(load: LoadWanted, idleUnload?: number) {
     this.#load = load;
+    this.#idleUnload = idleUnload;
   }
 
   /** Whether the model of a folder is in memory. */
@@ -58,6 +62,7 @@ export class ModelPool {
       held = false;
       entry.users -= 1;
       this.#freeIdle();
+      this.#watchIdle();
     };
     try {
       return { model: await untilAborted(entry.model, signal), release };
@@ -76,6 +81,7 @@ export class ModelPool {
   /** Frees all models and ends all loading. */
   close(): void {
     this.#closed = true;
+    clearTimeout(this.#idle);
     for (const key of this.#entries.keys()) this.#free(key);
   }
 
@@ -96,6 +102,18 @@ export class ModelPool {
     for (const [key, { users }] of this.#entries) {
       if (users === 0 && !this.#newest.includes(key)) this.#free(key);
     }
+  }
+
+  /** Begins to wait anew, as somebody has just used a model. */
+  #watchIdle(): void {
+    clearTimeout(this.#idle);
+    if (this.#idleUnload === undefined || this.#closed) return;
+    this.#idle = setTimeout(() => {
+      this.#newest = this.#newest.filter((key) => this.#entries.get(key)?.users);
+      this.#freeIdle();
+    }, this.#idleUnload * 1000);
+    // Whoever is done need not wait for that.
+    this.#idle.unref();
   }
 
   #free(key: string): void {

@@ -40,6 +40,8 @@ const FEWEST_TIMED = 8;
 export interface MlxSettings extends PromptCacheOptions {
   model?: string;
   folder?: string;
+  /** Seconds without use after which a model leaves memory. */
+  idleUnload?: number;
   /** How patient and persistent downloads are. */
   download?: PullSettings;
 }
@@ -70,7 +72,8 @@ export class MlxProvider implements Provider {
   readonly #pool: ModelPool;
 
   /** `model` is for requests that name none; `folder` is a model, or holds models. */
-  constructor({ model, folder, promptCacheBytes, promptCacheFolder, download }: MlxSettings = {}) {
+  constructor(settings: MlxSettings = {}) {
+    const { model, folder, promptCacheBytes, promptCacheFolder, idleUnload, download } = settings;
     const path = folder === undefined ? undefined : resolve(expandHome(folder));
     this.defaultModel = model ?? path ?? DEMO;
     this.#isModelNamed = model !== undefined;
@@ -81,7 +84,7 @@ export class MlxProvider implements Provider {
       // Tokenizers and templates take a while to load, and who asks servers never needs them.
       const { loadModel } = await import("../mlx/model.js");
       return loadModel(folder, loadNative(), signal, { ...options, ...promptCache });
-    });
+    }, idleUnload);
     this.#search = { folders: path === undefined ? [] : [path] };
   }
 

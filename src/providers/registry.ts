@@ -8,10 +8,11 @@ import type { Provider } from "./provider.js";
 
 /** The provider that settings ask for. */
 export function createProvider(settings: LegSettings): Provider {
-  const { provider, model, baseUrl, promptCacheBytes, promptCacheFolder } = settings;
+  const { provider, model, baseUrl, promptCacheBytes, promptCacheFolder, idleUnload } = settings;
   if (provider === "mlx" && !isAddress(baseUrl)) {
     const promptCache = { promptCacheBytes, promptCacheFolder };
-    return new MlxProvider({ model, folder: baseUrl, ...promptCache, download: settings });
+    const folder = baseUrl;
+    return new MlxProvider({ model, folder, ...promptCache, idleUnload, download: settings });
   }
   if (baseUrl === undefined) throw new ConfigurationError(`Provider ${provider} has no baseUrl.`);
   const server = { ...settings, baseUrl };

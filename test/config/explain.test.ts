@@ -30,6 +30,7 @@ test("each field has its value and its origin", async () => {
     maxConcurrent: [undefined, "not set"],
     promptCacheBytes: [undefined, "not set"],
     promptCacheFolder: [undefined, "not set"],
+    idleUnload: [undefined, "not set"],
     timeout: [5, "from ./llm_config.json"],
     connectTimeout: [3, "default"],
     firstTokenTimeout: [5, "as timeout, from ./llm_config.json"],

@@ -17,9 +17,9 @@ class Shelf {
   };
 }
 
-function makePool() {
+function makePool(idleUnload?: number) {
   const shelf = new Shelf();
-  const pool = new ModelPool(shelf.load);
+  const pool = new ModelPool(shelf.load, idleUnload);
   const signal = new AbortController().signal;
   return { shelf, pool, acquire: (folder: string) => pool.acquire({ folder }, signal) };
 }
@@ -170,4 +170,16 @@ test("a released model is freed at once, or when its last user is done", async (
   expect(pool.isLoaded("used")).toBe(false);
   await pause(0);
   expect(shelf.log).toContain("free used");
+});
+
+test("a model that nobody has used for a while is freed, and loaded again when it is wanted", async () => {
+  const { shelf, pool, acquire } = makePool(0.03);
+  const lease = await acquire("a");
+  await pause(60);
+  expect(shelf.log).toEqual(["load a"]);
+  lease.release();
+  expect(pool.isLoaded("a")).toBe(true);
+  while (pool.isLoaded("a")) await pause(5);
+  (await acquire("a")).release();
+  expect(shelf.log).toEqual(["load a", "stop a", "free a", "load a"]);
 });

@@ -1,0 +1,112 @@
+import Anthropic from "@anthropic-ai/sdk";
+import { Ollama } from "ollama";
+import OpenAI from "openai";
+import { LLMClient } from "../../src/index.js";
+import { createServer, type LLMServer } from "../../src/server/index.js";
+import { NO_SOURCES } from "../helpers/client-calls.js";
+import { describeNative } from "../helpers/native.js";
+
+const content = "What is 7 + 5?";
+const messages = [{ role: "user" as const, content }];
+
+describeNative("a server over MLX", () => {
+  let client: LLMClient;
+  let server: LLMServer;
+  let url: string;
+  let openai: OpenAI;
+
+  beforeAll(async () => {
+    client = new LLMClient({ provider: "mlx", idleUnload: 0.2 }, NO_SOURCES);
+    server = createServer(client, { port: 0, model: "demo", drainTimeout: 0 });
+    url = await server.listen();
+    openai = new OpenAI({ baseURL: `${url}/v1`, apiKey: "unused", maxRetries: 0 });
+  });
+  afterAll(async () => {
+    await server.close();
+    await client.close();
+  });
+
+  test("says the same in all protocols", async () => {
+    const { content: said } = await client.generate({ messages: content, temperature: 0 });
+    const chat = await openai.chat.completions.create({ model: "demo", messages, temperature: 0 });
+    expect(chat.choices[0]!.message.content).toBe(said);
+    const { output_text } = await openai.responses.create({
+      model: "demo",
+      input: content,
+      temperature: 0,
+    });
+    expect(output_text).toBe(said);
+    const anthropic = new Anthropic({ baseURL: url, apiKey: "unused", maxRetries: 0 });
+    const body = { model: "demo", max_tokens: 100, messages, temperature: 0 };
+    const message = await anthropic.messages.stream(body).finalMessage();
+    expect(message.content).toMatchObject([{ type: "text", text: said }]);
+    const ollama = new Ollama({ host: url });
+    const reply = await ollama.chat({ model: "demo", messages, options: { temperature: 0 } });
+    expect(reply.message.content).toBe(said);
+    expect(reply.eval_count).toBeGreaterThan(0);
+  });
+
+  test("tells the probabilities of tokens", async () => {
+    const { choices } = await openai.chat.completions.create({
+      model: "demo",
+      messages,
+      temperature: 0,
+      top_logprobs: 2,
+      logprobs: true,
+      max_tokens: 3,
+    });
+    expect(choices[0]!.finish_reason).toBe("length");
+    const tokens = choices[0]!.logprobs!.content!;
+    expect(tokens).toHaveLength(3);
+    expect(tokens[0]!.top_logprobs[0]).toMatchObject({ token: tokens[0]!.token });
+  });
+
+  test("continues a text without the chat template", async () => {
+    const reply = await openai.completions.create({
+      model: "demo",
+      prompt: "7 + 5",
+      max_tokens: 4,
+    });
+    expect(reply).not.toHaveProperty("warnings");
+    expect(reply.usage!.completion_tokens).toBeLessThanOrEqual(4);
+  });
+
+  test("answers a prompt that is too long with 400 and both counts", async () => {
+    const long = { role: "user" as const, content: "river ".repeat(20_000) };
+    const refused = openai.chat.completions.create({ model: "demo", messages: [long] });
+    await expect(refused).rejects.toMatchObject({
+      status: 400,
+      code: "context_length_exceeded",
+      message: expect.stringMatching(/\d+.*\d+/),
+    });
+  });
+
+  test.each([
+    ["/v1/chat/completions", { messages }],
+    ["/v1/completions", { prompt: content }],
+    ["/v1/responses", { input: content }],
+    ["/v1/messages", { messages, max_tokens: 5 }],
+    ["/api/chat", { messages }],
+    ["/api/generate", { prompt: content }],
+  ])("has no unknown models at %s", async (path, body) => {
+    const response = await fetch(url + path, {
+      method: "POST",
+      body: JSON.stringify({ ...body, model: "org/no-such-model" }),
+    });
+    expect(response.status).toBe(404);
+    expect(JSON.stringify(await response.json())).toContain("no-such-model");
+  });
+
+  test("says that it has no embeddings", async () => {
+    const refused = openai.embeddings.create({ model: "demo", input: "river" });
+    await expect(refused).rejects.toMatchObject({ status: 501, code: "not_supported" });
+  });
+
+  test("lists the model as loaded until nobody has used it for a while", async () => {
+    const ollama = new Ollama({ host: url });
+    await ollama.generate({ model: "demo", prompt: "" });
+    const running = async () => (await ollama.ps()).models.map(({ name }) => name);
+    expect(await running()).toContain("demo");
+    while ((await running()).length > 0) await new Promise((resolve) => setTimeout(resolve, 20));
+  });
+});
