@@ -46,6 +46,7 @@ class ModelWrap : public Napi::ObjectWrap<ModelWrap> {
         {InstanceMethod<&ModelWrap::session>("session"),
          InstanceMethod<&ModelWrap::with_adapter>("withAdapter"),
          InstanceMethod<&ModelWrap::limit_prompt_cache>("limitPromptCache"),
+         InstanceMethod<&ModelWrap::read_prompt_cache>("readPromptCache"),
          InstanceMethod<&ModelWrap::close>("close")});
   }
 
@@ -98,6 +99,23 @@ class ModelWrap : public Napi::ObjectWrap<ModelWrap> {
     });
   }
 
+  /// Returns a promise of the number of tokens that the model then remembers.
+  Napi::Value read_prompt_cache(const Napi::CallbackInfo& info) {
+    return guarded_promise(info.Env(), [&] {
+      const auto& state = open_state();
+      PromptCacheFile file = to_prompt_cache_file(info[0]);
+      auto tokens = to_tokens(info[1], "tokens", state->vocab_size);
+      if (tokens.size() != static_cast<size_t>(file.tokens)) {
+        refuse_argument("tokens must be those of the file");
+      }
+      Addon& addon = addon_of(info.Env());
+      return addon.start(Napi::Function(), [&](CallId id) {
+        return std::make_shared<ReadCacheTask>(
+            addon, id, state, std::move(tokens), std::move(file));
+      });
+    });
+  }
+
   void close(const Napi::CallbackInfo&) { model_.close(); }
 
   Handle<ModelState> model_;
@@ -120,6 +138,7 @@ class SessionWrap : public Napi::ObjectWrap<SessionWrap> {
         env, "Session",
         {InstanceMethod<&SessionWrap::generate>("generate"),
          InstanceMethod<&SessionWrap::logits>("logits"),
+         InstanceMethod<&SessionWrap::write_prompt_cache>("writePromptCache"),
          InstanceMethod<&SessionWrap::cancel>("cancel"),
          InstanceMethod<&SessionWrap::pause>("pause"),
          InstanceMethod<&SessionWrap::resume>("resume"),
@@ -146,11 +165,26 @@ class SessionWrap : public Napi::ObjectWrap<SessionWrap> {
       auto tokens = prompt(info[0]);
       if (!info[2].IsFunction()) refuse_argument("onTokens must be a function");
       auto options = to_generation_options(info[1], vocab_size_);
-      auto draft_model = to_draft_model(info[1].As<Napi::Object>().Get("draftModel"));
+      const auto sampling = info[1].As<Napi::Object>();
+      auto draft_model = to_draft_model(sampling.Get("draftModel"));
+      const Napi::Value file = sampling.Get("promptCacheFile");
+      auto before = file.IsUndefined() ? std::nullopt : std::optional(to_prompt_cache_file(file));
       generated_ = true;
       return start<GenerateTask>(
           info.Env(), info[2].As<Napi::Function>(), std::move(tokens), std::move(options),
-          std::move(draft_model));
+          std::move(draft_model), std::move(before));
+    });
+  }
+
+  Napi::Value write_prompt_cache(const Napi::CallbackInfo& info) {
+    return guarded_promise(info.Env(), [&] {
+      auto tokens = prompt(info[0]);
+      auto options = to_generation_options(info[1], vocab_size_);
+      if (!info[2].IsString()) refuse_argument("file must be a path");
+      std::string file = info[2].As<Napi::String>();
+      return start<WriteCacheTask>(
+          info.Env(), Napi::Function(), std::move(tokens), std::move(options), std::move(file),
+          to_texts(info[3], "metadata"));
     });
   }
 

@@ -23,6 +23,9 @@ import type {
   LLMStream,
   ModelDetails,
   ModelInfo,
+  PromptCacheInfo,
+  PromptCacheRead,
+  PromptCacheRequest,
   ProviderHealth,
   PullProgress,
   RemovedModel,
@@ -145,6 +148,24 @@ export class LLMClient {
    */
   removeModel(model: string, options: QueryOptions = {}): Promise<RemovedModel> {
     return this.#primary.removeModel(model, options);
+  }
+
+  /**
+   * Reads a text with a model of the first provider, which must be MLX, and writes what the model
+   * keeps of it into a file that mlx_lm.generate goes on from, too.
+   * @example await client.writePromptCache({ messages: manual, file: "manual.safetensors" })
+   */
+  writePromptCache(request: PromptCacheRequest): Promise<PromptCacheInfo> {
+    return this.#primary.writePromptCache(request);
+  }
+
+  /**
+   * Lets a model of the first provider remember the text of such a file, so that prompts which
+   * begin with it need not read it. What mlx-lm wrote does not tell its text: give it as `messages`.
+   * @example await client.readPromptCache({ file: "manual.safetensors" })
+   */
+  readPromptCache(request: PromptCacheRead): Promise<PromptCacheInfo> {
+    return this.#primary.readPromptCache(request);
   }
 
   /**

@@ -12,7 +12,16 @@ import {
 } from "./check-question.js";
 import { type LLMError, ModelNotFoundError, typedError, ValidationError } from "./errors.js";
 import type { Provider, QueryContext } from "./providers/provider.js";
-import type { EmbeddingResponse, ModelDetails, PullProgress, RemovedModel } from "./types.js";
+import { checkPromptCache } from "./request.js";
+import type {
+  EmbeddingResponse,
+  ModelDetails,
+  PromptCacheInfo,
+  PromptCacheRead,
+  PromptCacheRequest,
+  PullProgress,
+  RemovedModel,
+} from "./types.js";
 
 /** What a question about models may be told. */
 export interface QueryOptions {
@@ -133,6 +142,26 @@ export class Primary {
     }
   }
 
+  async writePromptCache(input: PromptCacheRequest): Promise<PromptCacheInfo> {
+    const { provider, settings } = this.#leg;
+    const write = supported(provider, "writePromptCache", "prompt-cache files");
+    const question = checkPromptCache(input);
+    if (!question.messages)
+      throw new ValidationError("The question is wrong: messages is missing.");
+    return this.#ask(settings.firstTokenTimeout, "Writing the cache", question, (context) =>
+      write(question, question.model ?? settings.model, context),
+    );
+  }
+
+  async readPromptCache(input: PromptCacheRead): Promise<PromptCacheInfo> {
+    const { provider, settings } = this.#leg;
+    const read = supported(provider, "readPromptCache", "prompt-cache files");
+    const question = checkPromptCache(input);
+    return this.#ask(settings.firstTokenTimeout, "Reading the cache", question, (context) =>
+      read(question, question.model ?? settings.model, context),
+    );
+  }
+
   async embed(
     texts: string | string[],
     options: QueryOptions & { model?: string },
@@ -186,7 +215,14 @@ async function show(
   });
 }
 
-type Change = "loadModel" | "unloadModel" | "pullModel" | "removeModel" | "embed";
+type Change =
+  | "loadModel"
+  | "unloadModel"
+  | "pullModel"
+  | "removeModel"
+  | "writePromptCache"
+  | "readPromptCache"
+  | "embed";
 
 /** A method that not every provider has. */
 function supported<Name extends Change>(

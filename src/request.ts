@@ -1,7 +1,14 @@
 import * as z from "zod/mini";
 import { ValidationError } from "./errors.js";
 import { QUANTIZE } from "./quantize.js";
-import type { LLMRequest, Message, Reasoning, ReasoningEffort, StreamingRequest } from "./types.js";
+import type {
+  LLMRequest,
+  Message,
+  PromptCacheRead,
+  Reasoning,
+  ReasoningEffort,
+  StreamingRequest,
+} from "./types.js";
 import { allow, check, describeProblem } from "./validation.js";
 
 /** A validated request in its one normal form. */
@@ -142,6 +149,7 @@ const mlxOptions = z.strictObject(
     kvGroupSize: z.optional(z.literal(KV_GROUP_SIZES, `one of ${KV_GROUP_SIZES.join(", ")}`)),
     quantizedKvStart: z.optional(allow.whole(0, MAX_COUNT)),
     maxKvSize: z.optional(allow.whole(MIN_KV_SIZE, MAX_COUNT)),
+    promptCacheFile: z.optional(allow.text("the path of a file")),
     promptCache: z.optional(allow.flag()),
     promptLookup: z.optional(z.union([allow.flag(), promptLookup], "true, false or an object")),
     mtp: z.optional(allow.flag()),
@@ -198,12 +206,14 @@ const logitBias = z.record(
 const stopText = allow.text("a text that is not empty");
 const stops = `a text, or 1 to ${MAX_STOPS} texts`;
 
+const messagesSchema = z.union(
+  [prompt, z.array(message).check(z.minLength(1, "at least one message"))],
+  "a prompt or a list of messages",
+);
+
 const requestSchema = z.strictObject(
   {
-    messages: z.union(
-      [prompt, z.array(message).check(z.minLength(1, "at least one message"))],
-      "a prompt or a list of messages",
-    ),
+    messages: messagesSchema,
     model: z.optional(allow.text("the name of a model")),
     temperature: z.optional(allow.number(0, 2)),
     maxTokens: z.optional(allow.whole(1, MAX_COUNT)),
@@ -241,6 +251,50 @@ const requestSchema = z.strictObject(
   "a prompt or an object { messages }",
 );
 
+const keptPromptSchema = z.strictObject(
+  {
+    file: allow.text("the path of a file"),
+    messages: z.optional(messagesSchema),
+    model: z.optional(allow.text("the name of a model")),
+    signal: z.optional(z.instanceof(AbortSignal, { error: "an AbortSignal" })),
+    providerOptions: z.optional(
+      z.strictObject({
+        mlx: z.optional(
+          z.pick(mlxOptions, {
+            raw: true,
+            templateVariables: true,
+            adapter: true,
+            quantize: true,
+            prefillStepSize: true,
+            kvBits: true,
+            kvGroupSize: true,
+            quantizedKvStart: true,
+            maxKvSize: true,
+            promptCache: true,
+          }),
+        ),
+      }),
+    ),
+  },
+  "an object { file, messages }",
+);
+
+/** A validated question about a prompt-cache file. */
+export interface CheckedPromptCache extends Omit<PromptCacheRead, "messages"> {
+  messages?: Message[];
+}
+
+/** Checks what `writePromptCache` and `readPromptCache` are asked, as `checkRequest` does. */
+export function checkPromptCache(input: PromptCacheRead): CheckedPromptCache {
+  const result = check<PromptCacheRead>(keptPromptSchema, input);
+  if (result.problems) {
+    const reasons = result.problems.map(describeProblem).join("; ");
+    throw new ValidationError(`The question is wrong: ${reasons}.`);
+  }
+  const { messages, ...rest } = result.value;
+  return { ...rest, messages: typeof messages === "string" ? [asMessage(messages)] : messages };
+}
+
 /**
  * Checks a request and brings it into its normal form; throws a `ValidationError` that names each
  * wrong field, its value and what is allowed.
@@ -268,7 +322,7 @@ export function checkRequest(input: string | LLMRequest | StreamingRequest): Che
     ...rest,
     ...checkedReasoning(reasoning),
     temperature,
-    messages: typeof messages === "string" ? [{ role: "user", content: messages }] : messages,
+    messages: typeof messages === "string" ? [asMessage(messages)] : messages,
     stop: typeof stop === "string" ? [stop] : stop,
   };
 }
@@ -282,6 +336,10 @@ function checkedReasoning(
     ...(effort !== undefined && { reasoning: effort }),
     ...(maxTokens !== undefined && { reasoningBudget: maxTokens }),
   };
+}
+
+function asMessage(content: string): Message {
+  return { role: "user", content };
 }
 
 function isJson(value: unknown): boolean {

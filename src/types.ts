@@ -119,6 +119,11 @@ export interface MlxOptions {
   quantizedKvStart?: number;
   /** Tokens that layers keep which would keep all: the first four and the last; at least 8. */
   maxKvSize?: number;
+  /**
+   * A prompt-cache file of `writePromptCache` or mlx_lm.cache_prompt: the prompt, which is one
+   * message, goes on behind the text of the file as if it were its end.
+   */
+  promptCacheFile?: string;
   /** False: read the prompt from its start, and remember nothing of it and its reply. */
   promptCache?: boolean;
   /**
@@ -132,6 +137,49 @@ export interface MlxOptions {
   draftModel?: string;
   /** Tokens that the draft model guesses at a time, or the model's own head at most, up to 64; 3 unless told. */
   numDraftTokens?: number;
+}
+
+/** What of the options for MLX shapes what a model keeps of a text. */
+export type PromptCacheMlxOptions = Pick<
+  MlxOptions,
+  | "raw"
+  | "templateVariables"
+  | "adapter"
+  | "quantize"
+  | "prefillStepSize"
+  | "kvBits"
+  | "kvGroupSize"
+  | "quantizedKvStart"
+  | "maxKvSize"
+  | "promptCache"
+>;
+
+/** A text that a model is to keep in a file, or has kept there. */
+export interface PromptCacheRequest {
+  /** Its path, which ends in ".safetensors". */
+  file: string;
+  /** The text, whose last message stays open; a string is one user message. */
+  messages: string | Message[];
+  /** Model name; the one of the configuration unless told. */
+  model?: string;
+  /** Aborting it ends the work. */
+  signal?: AbortSignal;
+  providerOptions?: { mlx?: PromptCacheMlxOptions };
+}
+
+/** A prompt-cache file whose text a model is to remember. */
+export interface PromptCacheRead extends Omit<PromptCacheRequest, "messages"> {
+  /** The text, which is checked; needed where mlx-lm wrote the file. */
+  messages?: string | Message[];
+}
+
+/** A prompt-cache file that was written or read. */
+export interface PromptCacheInfo {
+  file: string;
+  model: string;
+  /** Of its text. */
+  tokens: number;
+  bytes: number;
 }
 
 /** How a text is searched for what may come next. */

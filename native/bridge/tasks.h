@@ -3,6 +3,7 @@
 #include <napi.h>
 
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -13,6 +14,7 @@
 #include "bridge/call_task.h"
 #include "bridge/values.h"
 #include "generate/logits.h"
+#include "generate/prompt_cache_file.h"
 #include "generate/scheduler.h"
 #include "generate/shared_reply.h"
 #include "mlx/distributed.h"
@@ -108,18 +110,21 @@ class GenerateTask : public CallTask {
   GenerateTask(
       Addon& addon, CallId id, std::shared_ptr<SessionState> session,
       std::shared_ptr<ReplyControl> control, std::vector<uint32_t> tokens,
-      GenerationOptions options, std::shared_ptr<ModelState> draft_model)
+      GenerationOptions options, std::shared_ptr<ModelState> draft_model,
+      std::optional<PromptCacheFile> before)
       : CallTask(addon, id),
         session_(std::move(session)),
         control_(std::move(control)),
         tokens_(std::move(tokens)),
         options_(std::move(options)),
-        draft_model_(std::move(draft_model)) {}
+        draft_model_(std::move(draft_model)),
+        before_(std::move(before)) {}
 
   void cancel() override { control_->cancelled = true; }
 
  protected:
   bool advance() override {
+    if (before_) begin_behind(*before_);
     // What the prefix cache knows are texts from their beginnings.
     if (session_->cache) options_.use_prefix_cache = false;
     open_cache(*session_);
@@ -151,11 +156,24 @@ class GenerateTask : public CallTask {
   }
 
  private:
+  /// Takes the text of a file for what comes before the prompt.
+  void begin_behind(const PromptCacheFile& file) {
+    if (!session_->model) throw EngineError("closed", "the session is closed");
+    const int room = file.tokens + static_cast<int>(tokens_.size());
+    session_->cache = read_prompt_cache(*session_->model, file, room);
+    options_.tokens_before = file.tokens;
+    options_.max_kv_size = file.max_kv_size;
+    if (!file.packing) return;
+    options_.kv_quantization = file.packing;
+    options_.quantized_kv_start = 0;
+  }
+
   const std::shared_ptr<SessionState> session_;
   const std::shared_ptr<ReplyControl> control_;
   std::vector<uint32_t> tokens_;
   GenerationOptions options_;
   const std::shared_ptr<ModelState> draft_model_;  // nothing if none was given
+  const std::optional<PromptCacheFile> before_;
 };
 
 class LogitsTask : public CallTask {
@@ -212,4 +230,87 @@ class LimitTask : public CallTask {
   const std::shared_ptr<ModelState> model_;
   const PrefixCache::Limits limits_;
   const std::optional<PrefixStore::Options> store_;
+};
+
+/// Reads a text, a chunk at a time, and writes what the model then keeps into a file of mlx-lm's.
+class WriteCacheTask : public CallTask {
+ public:
+  WriteCacheTask(
+      Addon& addon, CallId id, std::shared_ptr<SessionState> session,
+      std::shared_ptr<ReplyControl> control, std::vector<uint32_t> tokens,
+      GenerationOptions options, std::string file, std::map<std::string, std::string> metadata)
+      : CallTask(addon, id),
+        session_(std::move(session)),
+        control_(std::move(control)),
+        tokens_(std::move(tokens)),
+        options_(std::move(options)),
+        file_(std::move(file)),
+        metadata_(std::move(metadata)) {}
+
+  void cancel() override { control_->cancelled = true; }
+
+ protected:
+  bool advance() override {
+    if (!session_->model) throw EngineError("closed", "the session is closed");
+    if (control_->cancelled) throw EngineError("cancelled", "the writing was cancelled");
+    PrefixCache& prefixes = session_->scheduler->prefixes();
+    if (!reply_) {
+      // By itself, as mlx-lm reads the last token: what is packed then is the same.
+      if (tokens_.size() > 1) options_.boundaries = {static_cast<int>(tokens_.size()) - 1};
+      // A reply leaves the last token to its batch.
+      tokens_.push_back(tokens_.back());
+      reply_.emplace(
+          *session_->model, session_->model->make_cache(), std::move(tokens_), options_, control_,
+          ReplyListener());
+      reply_->recall(prefixes);
+    }
+    if (!reply_->is_prefilled()) {
+      prefixes.shrink();
+      reply_->prefill_chunk(*session_->model, options_.prefill_step_size);
+      reply_->remember(prefixes);
+      return true;
+    }
+    write_prompt_cache(reply_->take_timeline().cache, file_, metadata_);
+    succeed([](Napi::Env env) { return env.Undefined(); });
+    return false;
+  }
+
+ private:
+  const std::shared_ptr<SessionState> session_;
+  const std::shared_ptr<ReplyControl> control_;
+  std::vector<uint32_t> tokens_;
+  GenerationOptions options_;
+  const std::string file_;
+  const std::map<std::string, std::string> metadata_;
+  std::optional<Reply> reply_;
+};
+
+/// Lets a model remember the text of a file. Resolves to the tokens that it then knows of it.
+class ReadCacheTask : public CallTask {
+ public:
+  ReadCacheTask(
+      Addon& addon, CallId id, std::shared_ptr<ModelState> model, std::vector<uint32_t> tokens,
+      PromptCacheFile file)
+      : CallTask(addon, id),
+        model_(std::move(model)),
+        tokens_(std::move(tokens)),
+        file_(std::move(file)) {}
+
+ protected:
+  bool advance() override {
+    if (!model_->scheduler) throw EngineError("closed", "the model is closed");
+    const Cache cache = read_prompt_cache(*model_->model, file_, file_.tokens);
+    PrefixCache& prefixes = model_->scheduler->prefixes();
+    prefixes.insert(tokens_, {cache, 0, file_.packing}, PrefixCache::Beyond::drop);
+    const auto known = prefixes.find(tokens_, 1, file_.packing, file_.tokens);
+    succeed([tokens = known ? known->tokens : 0](Napi::Env env) {
+      return Napi::Number::New(env, static_cast<double>(tokens));
+    });
+    return false;
+  }
+
+ private:
+  const std::shared_ptr<ModelState> model_;
+  const std::vector<uint32_t> tokens_;
+  const PromptCacheFile file_;
 };

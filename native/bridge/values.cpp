@@ -124,6 +124,13 @@ std::vector<std::pair<uint32_t, float>> to_logit_bias(const Napi::Value& value, 
   return result;
 }
 
+std::optional<KVQuantization> to_packing(const Options& options) {
+  if (!options.has("kvBits")) return std::nullopt;
+  return KVQuantization{
+      .group_size = options.integer("kvGroupSize", KVQuantization().group_size, 1),
+      .bits = options.integer("kvBits", 1)};
+}
+
 std::vector<int> to_boundaries(const Napi::Value& value) {
   if (!value.IsArray()) refuse_argument("boundaries must be a list of numbers of tokens");
   const auto entries = value.As<Napi::Array>();
@@ -231,6 +238,44 @@ std::optional<PrefixStore::Options> to_prefix_store_options(const Napi::Value& v
       .fingerprint = options.text("fingerprint")};
 }
 
+PromptCacheFile to_prompt_cache_file(const Napi::Value& value) {
+  const Options options(value, "promptCacheFile");
+  PromptCacheFile result{
+      .file = options.text("file"),
+      .tokens = options.integer("tokens", 0),
+      .packing = to_packing(options),
+      .max_kv_size = options.integer("maxKvSize", 0, 1)};
+  if (!options.get("layers").IsArray()) refuse_argument("layers must be a list");
+  const auto layers = options.get("layers").As<Napi::Array>();
+  for (uint32_t i = 0; i < layers.Length(); i++) {
+    const Config layer = to_config(layers.Get(i));
+    auto& added = result.layers.emplace_back();
+    added.kind = layer.text("kind");
+    added.window = layer.count("window", 0);
+    added.keep = layer.count("keep", 0);
+    added.keys = layer.texts("keys");
+    added.values = layer.texts("values");
+    added.states = layer.texts("states");
+    const std::vector<int> borders = layer.counts("order");
+    for (size_t border = 1; border < borders.size(); border += 2) {
+      added.order.emplace_back(borders[border - 1], borders[border]);
+    }
+  }
+  return result;
+}
+
+std::map<std::string, std::string> to_texts(const Napi::Value& value, const char* name) {
+  if (!value.IsObject()) refuse_argument(std::string(name) + " must be an object");
+  const Napi::Object object = value.As<Napi::Object>();
+  const Napi::Array keys = object.GetPropertyNames();
+  std::map<std::string, std::string> texts;
+  for (uint32_t i = 0; i < keys.Length(); i++) {
+    const std::string key = keys.Get(i).ToString();
+    texts[key] = Options(value, name).text(key.c_str());
+  }
+  return texts;
+}
+
 GenerationOptions to_generation_options(const Napi::Value& value, int vocab_size) {
   const Options options(value);
   GenerationOptions result;
@@ -238,11 +283,7 @@ GenerationOptions to_generation_options(const Napi::Value& value, int vocab_size
   result.prefill_step_size = options.integer("prefillStepSize", result.prefill_step_size, 1);
   result.stop_tokens = to_tokens(options.get("stopTokens"), "stopTokens", vocab_size);
   result.priority = static_cast<int>(options.real("priority", 0, -most_priority, most_priority));
-  if (options.has("kvBits")) {
-    result.kv_quantization = {
-        .group_size = options.integer("kvGroupSize", KVQuantization().group_size, 1),
-        .bits = options.integer("kvBits", 1)};
-  }
+  result.kv_quantization = to_packing(options);
   result.quantized_kv_start = options.integer("quantizedKvStart", 0, 0);
   result.max_kv_size = options.integer("maxKvSize", 0, 1);
   result.cache_bytes = options.bytes("cacheBytes");

@@ -2,12 +2,14 @@
 
 #include <napi.h>
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "config.h"
 #include "engine_error.h"
+#include "generate/prompt_cache_file.h"
 #include "generate/reply.h"
 
 /// JavaScript values to the engine's and back, as src/mlx/native-types.ts types them. What does not
@@ -20,6 +22,10 @@ std::vector<uint32_t> to_tokens(const Napi::Value& value, const char* name, int 
 PrefixCache::Limits to_prefix_cache_limits(const Napi::Value& value);
 /// Nothing unless they name a folder.
 std::optional<PrefixStore::Options> to_prefix_store_options(const Napi::Value& value);
+/// From a `NativePromptCacheFile`.
+PromptCacheFile to_prompt_cache_file(const Napi::Value& value);
+/// From an object of texts.
+std::map<std::string, std::string> to_texts(const Napi::Value& value, const char* name);
 /// From a `NativeSampling`.
 GenerationOptions to_generation_options(const Napi::Value& value, int vocab_size);
 

@@ -37,7 +37,8 @@ Reply::Reply(
       speculation_(is_solo() ? nullptr : Speculation::of(options_.speculation, model)) {
   timeline_ = {std::move(cache), mx::from_data(std::span(tokens_).last(1)), {}};
   if (options_.max_kv_size > 0) timeline_.cache.limit(options_.max_kv_size);
-  stats_.prompt_tokens = static_cast<int>(prompt_length_);
+  stats_.prompt_tokens = options_.tokens_before + static_cast<int>(prompt_length_);
+  stats_.cached_tokens = options_.tokens_before;
 }
 
 void Reply::recall(PrefixCache& prefixes) {
@@ -89,8 +90,8 @@ void Reply::remember(PrefixCache& prefixes) const {
 void Reply::start() { started_ = Clock::now(); }
 
 std::optional<KVQuantization> Reply::wanted_quantization() const {
-  const bool is_long_enough =
-      cached_ > 0 && cached_ >= static_cast<size_t>(options_.quantized_kv_start);
+  const int tokens = options_.tokens_before + static_cast<int>(cached_);
+  const bool is_long_enough = tokens > 0 && tokens >= options_.quantized_kv_start;
   return is_long_enough ? options_.kv_quantization : std::nullopt;
 }
 
@@ -107,7 +108,8 @@ int Reply::room_for_drafts(int appended) const {
   int room = options_.max_tokens - stats_.completion_tokens - 1;
   if (options_.kv_quantization && !wanted_quantization()) {
     // Packing begins between two passes.
-    room = std::min(room, options_.quantized_kv_start - static_cast<int>(cached_) - appended);
+    const int tokens = options_.tokens_before + static_cast<int>(cached_);
+    room = std::min(room, options_.quantized_kv_start - tokens - appended);
   }
   return room;
 }

@@ -34,6 +34,7 @@ struct GenerationOptions {
   size_t cache_bytes = 0;                         // that it may take, as far as is known
   size_t memory_limit = 0;                        // bytes; above it newcomers wait, 0 for none
   bool use_prefix_cache = true;
+  int tokens_before = 0;        // that the cache holds before the prompt
   std::vector<int> boundaries;  // places of the prompt where a later one may part from it
   SpeculationOptions speculation;
   SamplingOptions sampling;

@@ -143,15 +143,19 @@ std::map<std::string, array> load_safetensors(
   });
 }
 
-void save_safetensors(const std::string& file, const std::map<std::string, array>& tensors) {
+void save_safetensors(
+    const std::string& file, const std::map<std::string, array>& tensors,
+    const std::map<std::string, std::string>& metadata) {
   mlx_map_string_to_array map = mlx_map_string_to_array_new();
-  mlx_map_string_to_string metadata = mlx_map_string_to_string_new();
-  mlx_map_string_to_string_insert(metadata, "format", "mlx");
+  mlx_map_string_to_string texts = mlx_map_string_to_string_new();
+  for (const auto& [name, text] : metadata) {
+    mlx_map_string_to_string_insert(texts, name.c_str(), text.c_str());
+  }
   for (const auto& [name, tensor] : tensors) {
     mlx_map_string_to_array_insert(map, name.c_str(), tensor.get());
   }
-  const int return_code = mlx_save_safetensors(file.c_str(), map, metadata);
-  mlx_map_string_to_string_free(metadata);
+  const int return_code = mlx_save_safetensors(file.c_str(), map, texts);
+  mlx_map_string_to_string_free(texts);
   mlx_map_string_to_array_free(map);
   check(return_code);
 }

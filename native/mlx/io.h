@@ -17,8 +17,11 @@ std::map<std::string, array> load_safetensors(const std::string& file);
 std::map<std::string, array> load_safetensors(
     const std::string& file, const std::string& header, int64_t data_offset);
 
-/// Writes tensors into a safetensors file, in the form that mlx-lm gives its own.
-void save_safetensors(const std::string& file, const std::map<std::string, array>& tensors);
+/// Writes tensors into a safetensors file; the metadata are those that mlx-lm gives its weights,
+/// unless told.
+void save_safetensors(
+    const std::string& file, const std::map<std::string, array>& tensors,
+    const std::map<std::string, std::string>& metadata = {{"format", "mlx"}});
 
 /// Bytes of an element, and the name of the type in a safetensors file.
 size_t size_of(Dtype dtype);

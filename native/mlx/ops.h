@@ -126,6 +126,9 @@ inline array from_fp8(const array& a, Dtype dtype) {
 inline array reshape(const array& a, std::initializer_list<int> shape) {
   return detail::record(mlx_reshape, a.get(), shape.begin(), shape.size());
 }
+inline array reshape(const array& a, const Shape& shape) {
+  return detail::record(mlx_reshape, a.get(), shape.data(), shape.size());
+}
 inline array transpose(const array& a, std::initializer_list<int> axes) {
   return detail::record(mlx_transpose_axes, a.get(), axes.begin(), axes.size());
 }

@@ -116,6 +116,7 @@ class RotatingKVCache : public AttentionCache {
   void append(const mx::array& keys, const mx::array& values) override;
   Mask make_mask(int length) const override;
   int window() const override { return window_; }
+  int keep() const { return keep_; }
   int first_needed(int position) const override;
   std::unique_ptr<LayerCache> clone() const override {
     return std::make_unique<RotatingKVCache>(*this);

@@ -14,6 +14,7 @@ const MLX_FLAGS = [
   "quantizedKvStart",
   "maxKvSize",
   "prefillStepSize",
+  "promptCacheFile",
   "draftModel",
   "numDraftTokens",
   "promptLookup",
@@ -41,17 +42,36 @@ const QUANTIZE: Record<`${Quantize}`, Quantize> = {
 
 /** Adds the flags for what only mlx can do. */
 export function addMlxFlags(command: Command): Command {
-  const add = (name: string, text: string, range: Range) =>
-    command.option(`${name} <number>`, `${text} (mlx)`, numberFlag(name, range));
-  command
-    .option("--adapter <folder>", "LoRA or DoRA adapter to use (mlx)")
-    .addOption(quantizeFlag("quantize the weights while they are loaded (mlx)"))
+  const add = numberAdder(command);
+  addKeptFlags(command)
     .option("--distributed", "share the model with the processes that mlx.launch started (mlx)")
     .addOption(
-      new Option("--raw", "do not apply the model's chat template (mlx)").conflicts("system"),
+      new Option(
+        "--prompt-cache-file <file>",
+        "go on behind the text of a file of cache-prompt (mlx)",
+      ).conflicts("system"),
     );
   add("--xtc-probability", "chance to leave out the best tokens", { min: 0, max: 1 });
   add("--xtc-threshold", "what XTC takes for a good token", { min: 0, max: 0.5 });
+  command.option(
+    "--draft-model <name>",
+    "smaller model whose guesses are checked, for speed (mlx)",
+  );
+  add("--num-draft-tokens", "tokens that it guesses at a time", { whole: true, min: 1, max: 64 });
+  return command
+    .option("--no-prompt-lookup", "never guess that the reply repeats what came before (mlx)")
+    .option("--no-mtp", "never guess with the model's own head for several tokens (mlx)");
+}
+
+/** Adds the flags that shape what mlx keeps of a prompt. */
+export function addKeptFlags(command: Command): Command {
+  const add = numberAdder(command);
+  command
+    .option("--adapter <folder>", "LoRA or DoRA adapter to use (mlx)")
+    .addOption(quantizeFlag("quantize the weights while they are loaded (mlx)"))
+    .addOption(
+      new Option("--raw", "do not apply the model's chat template (mlx)").conflicts("system"),
+    );
   add("--kv-bits", "keep keys and values in 2, 3, 4, 5, 6 or 8 bits", {
     whole: true,
     min: 2,
@@ -68,14 +88,12 @@ export function addMlxFlags(command: Command): Command {
     min: 8,
   });
   add("--prefill-step-size", "prompt tokens to read at a time", { whole: true, min: 1, max: 8192 });
-  command.option(
-    "--draft-model <name>",
-    "smaller model whose guesses are checked, for speed (mlx)",
-  );
-  add("--num-draft-tokens", "tokens that it guesses at a time", { whole: true, min: 1, max: 64 });
-  return command
-    .option("--no-prompt-lookup", "never guess that the reply repeats what came before (mlx)")
-    .option("--no-mtp", "never guess with the model's own head for several tokens (mlx)");
+  return command;
+}
+
+function numberAdder(command: Command): (name: string, text: string, range: Range) => Command {
+  return (name, text, range) =>
+    command.option(`${name} <number>`, `${text} (mlx)`, numberFlag(name, range));
 }
 
 /** Takes what only mlx can do out of parsed flags. */

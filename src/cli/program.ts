@@ -1,4 +1,5 @@
 import { Command, CommanderError } from "commander";
+import { cachePromptCommand, runCachePrompt } from "./cache-prompt.js";
 import { completionCommand, runCompletion } from "./completion.js";
 import { convertCommand, runConvert } from "./convert.js";
 import { configCommand, runConfig } from "./config.js";
@@ -37,6 +38,7 @@ export async function runProgram(
     .version(readVersion(), "-V, --version")
     .addHelpText("after", EXAMPLES)
     .addCommand(generateCommand((options) => runGenerate(options, io)))
+    .addCommand(cachePromptCommand((options) => runCachePrompt(options, io)))
     .addCommand(modelsCommand((options) => runModels(options, io)))
     .addCommand(pullCommand((options) => runPull(options, io)))
     .addCommand(

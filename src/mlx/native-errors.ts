@@ -62,6 +62,11 @@ export function generationError(error: unknown): LLMError {
   if (nativeCode(error) === "invalid_argument") {
     return new ValidationError(`The request is wrong: ${messageOf(error)}.`, { cause: error });
   }
+  if (nativeCode(error) === "prompt_cache_mismatch") {
+    const message = `The prompt-cache file does not fit this model: ${messageOf(error)}.`;
+    const hint = "Use it with the model, and the way to quantize it, that it was written with.";
+    return new ValidationError(message, { code: "prompt_cache_mismatch", hint, cause: error });
+  }
   if (nativeCode(error)?.startsWith("unsupported_")) {
     return new ValidationError(`This model cannot do that: ${messageOf(error)}.`, {
       code: "unsupported",

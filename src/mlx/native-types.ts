@@ -148,6 +148,11 @@ export interface NativeModel {
    * that are left of what was remembered.
    */
   limitPromptCache(limits: NativePromptCacheLimits): Promise<number>;
+  /**
+   * Remembers the text of a prompt-cache file, whose header must have been validated before;
+   * resolves to the number of its tokens that are then remembered.
+   */
+  readPromptCache(file: NativePromptCacheFile, tokens: Uint32Array): Promise<number>;
   /** The same model with an adapter; both share the weights. */
   withAdapter(adapter: NativeAdapter): NativeLoading;
   close(): void;
@@ -165,6 +170,36 @@ export interface NativePromptCacheLimits {
   folderBytes?: number;
   /** What tells the model from all others, in hexadecimal digits; needed with it. */
   fingerprint?: string;
+}
+
+/** A file of mlx-lm's that holds what each layer of a model keeps of a text. */
+export interface NativePromptCacheFile {
+  file: string;
+  /** Tokens of the text. */
+  tokens: number;
+  /** How keys and values are packed, where they are. */
+  kvBits?: number;
+  kvGroupSize?: number;
+  /** Tokens that layers keep which would keep all, where they are limited. */
+  maxKvSize?: number;
+  layers: NativePromptCacheLayer[];
+}
+
+/** What one layer keeps, as names of tensors. */
+export interface NativePromptCacheLayer {
+  /** mlx-lm's class. */
+  kind: string;
+  /** Tokens that it looks back on; all unless told. */
+  window?: number;
+  /** First tokens that it keeps as well. */
+  keep?: number;
+  /** One tensor each, or packed numbers, scales and biases; none if it keeps nothing. */
+  keys?: string[];
+  values?: string[];
+  /** Begin and end of the parts of these that are kept, the oldest first. */
+  order?: number[];
+  /** An empty name stands for a state that is not there. */
+  states?: string[];
 }
 
 /** A LoRA or DoRA adapter. The header of its file must have been validated before. */
@@ -193,6 +228,16 @@ export interface NativeSession {
   ): Promise<NativeStats>;
   /** Appends `tokens` and resolves to their logits, (tokens × vocabSize) row-major. */
   logits(tokens: Uint32Array): Promise<Float32Array>;
+  /**
+   * Reads `tokens` and writes what the model keeps of them into a new file, in mlx-lm's format;
+   * `metadata` is what a user says of it. The folder must be there.
+   */
+  writePromptCache(
+    tokens: Uint32Array,
+    sampling: NativeSampling,
+    file: string,
+    metadata: Record<string, string>,
+  ): Promise<void>;
   /** Ends the running `generate` at its next step; its promise resolves as "cancelled". */
   cancel(): void;
   /** Holds the running `generate` after its next tokens, so that others go on without it. */
@@ -249,6 +294,8 @@ export interface NativeSampling {
   digest?: number;
   /** Whether the prompt may begin with what the model remembers, and is remembered; true unless told. */
   promptCache?: boolean;
+  /** The text before the prompt, which is not remembered then. Its header must have been validated. */
+  promptCacheFile?: NativePromptCacheFile;
   /** Numbers of prompt tokens behind which a later prompt may part from this one. */
   boundaries?: number[];
   /** Draft what followed where the last tokens came before; the tokens are the same with and without. */
@@ -320,4 +367,6 @@ export type NativeErrorCode =
   | "cannot_shard"
   | "peer_lost"
   | "peer_mismatch"
+  | "prompt_cache_mismatch"
+  | "unsupported_prompt_cache_file"
   | "mlx_error";

@@ -57,8 +57,8 @@ async function checkFolder(folder: string): Promise<void> {
 }
 
 /** What tells a model, as it computes here, from all others; of its weights only samples are read. */
-async function fingerprintOf(
-  { config, weightFiles }: ModelFiles,
+export async function fingerprintOf(
+  { config, weightFiles }: Pick<ModelFiles, "config" | "weightFiles">,
   engine: unknown[],
 ): Promise<string> {
   const hash = createHash("sha256").update(JSON.stringify([config, engine]));

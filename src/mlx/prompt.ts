@@ -28,7 +28,7 @@ export interface Prompt {
 }
 
 /** What a prompt is made from, and what it is known by then. */
-interface PromptText extends Pick<Prompt, "format" | "warnings"> {
+export interface PromptText extends Pick<Prompt, "format" | "warnings"> {
   text: string;
   addSpecialTokens: boolean;
   /** What the chat template was given. */
@@ -41,16 +41,37 @@ export async function buildPrompt(
   request: CheckedRequest,
   signal: AbortSignal,
 ): Promise<Prompt> {
-  const { text, addSpecialTokens, chat, format, warnings } = promptText(model, request);
+  const written = promptText(model, request);
+  const tokens = await encodeText(model, written, signal);
+  const boundaries = boundariesOf(tokens, model, request, written.chat);
+  return { tokens, boundaries, ...limited(model, request, written, tokens.length) };
+}
+
+/** Encodes a text that fits into the context. */
+export async function encodeText(
+  model: LoadedModel,
+  { text, addSpecialTokens }: Pick<PromptText, "text" | "addSpecialTokens">,
+  signal: AbortSignal,
+): Promise<Uint32Array> {
   await checkLength(text, model, signal);
   const tokens = Uint32Array.from(model.tokenizer.encode(text, { addSpecialTokens }));
-  const room = roomAfter(tokens.length, model);
-  const boundaries = boundariesOf(tokens, model, request, chat);
-  const { maxTokens = room } = request;
-  const prompt = { tokens, boundaries, format, warnings };
-  if (maxTokens <= room) return { ...prompt, maxTokens };
-  const cut = `maxTokens is ${maxTokens}, but the context has room for ${room} after the prompt`;
-  return { ...prompt, maxTokens: room, warnings: [...warnings, cut] };
+  if (tokens.length === 0) throw new ValidationError("The prompt has no tokens.");
+  roomAfter(tokens.length, model);
+  return tokens;
+}
+
+/** How long a reply may be behind so many tokens, and how it will be written. */
+export function limited(
+  model: LoadedModel,
+  { maxTokens: wanted }: CheckedRequest,
+  { format, warnings }: PromptText,
+  count: number,
+): Pick<Prompt, "maxTokens" | "format" | "warnings"> {
+  const room = roomAfter(count, model);
+  if (wanted === undefined || wanted <= room)
+    return { format, maxTokens: wanted ?? room, warnings };
+  const cut = `maxTokens is ${wanted}, but the context has room for ${room} after the prompt`;
+  return { format, maxTokens: room, warnings: [...warnings, cut] };
 }
 
 /**
@@ -79,7 +100,8 @@ function boundariesOf(
   return boundary > 0 && boundary < tokens.length ? [boundary] : [];
 }
 
-function promptText(model: LoadedModel, request: CheckedRequest): PromptText {
+/** What a model is to read, as text. */
+export function promptText(model: LoadedModel, request: CheckedRequest): PromptText {
   const { messages, providerOptions } = request;
   if (providerOptions?.mlx?.raw) {
     const text = onlyText(messages);
@@ -130,7 +152,8 @@ function offeredTools({ tools = [], toolChoice }: CheckedRequest): Tool[] {
   return toolChoice === "none" ? [] : tools;
 }
 
-function refuseTools(request: CheckedRequest, reason: string): void {
+/** Throws if a request has tools, which for some reason cannot be offered. */
+export function refuseTools(request: CheckedRequest, reason: string): void {
   if (offeredTools(request).length === 0) return;
   throw new ValidationError(`The model cannot be given tools: ${reason}.`, {
     code: "unsupported",
@@ -163,7 +186,6 @@ async function checkLength(
 
 /** Tokens that fit after a prompt. */
 function roomAfter(count: number, { files: { contextLength } }: LoadedModel): number {
-  if (count === 0) throw new ValidationError("The prompt has no tokens.");
   if (contextLength === undefined) return UNLIMITED;
   if (count >= contextLength) throw tooLong(String(count), contextLength);
   return contextLength - count;
@@ -176,11 +198,12 @@ function tooLong(count: string, contextLength: number): ContextLengthError {
   );
 }
 
-function onlyText(messages: Message[]): string {
+/** The text of a prompt that can have one message only, by the option that says so. */
+export function onlyText(messages: Message[], option: "raw" | "promptCacheFile" = "raw"): string {
   const [message, ...others] = messages;
   if (message?.role === "user" && others.length === 0) return joinText(message.content);
-  throw new ValidationError(
-    `A raw prompt must be one user message, but there are ${messages.length}.`,
-    { hint: "Leave out providerOptions.mlx.raw, and any system message with it." },
-  );
+  const what = option === "raw" ? "A raw prompt" : "A prompt behind a prompt-cache file";
+  throw new ValidationError(`${what} must be one user message, but there are ${messages.length}.`, {
+    hint: `Leave out providerOptions.mlx.${option}, or what comes before the last message.`,
+  });
 }

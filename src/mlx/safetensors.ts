@@ -15,6 +15,10 @@ export interface TensorEntry {
 /** A validated header; `tensors` is a map so that a tensor may have any name. */
 export interface SafetensorsHeader {
   tensors: Map<string, TensorEntry>;
+  /** What the file says of itself. */
+  metadata: Map<string, string>;
+  /** Where in the file its data begins. */
+  dataOffset: number;
   dataBytes: number;
 }
 
@@ -60,7 +64,8 @@ export async function readSafetensorsHeader(file: string): Promise<SafetensorsHe
     const { size } = await handle.stat();
     const headerBytes = await readHeaderLength(handle, file, size);
     const text = await readHeaderText(handle, file, headerBytes);
-    return checkHeader(file, text, size - LENGTH_BYTES - headerBytes);
+    const dataOffset = LENGTH_BYTES + headerBytes;
+    return { ...checkHeader(file, text, size - dataOffset), dataOffset };
   } catch (error) {
     if (error instanceof ModelLoadError) throw error;
     throw badWeights(file, whyUnread(error), error);
@@ -96,7 +101,11 @@ async function readHeaderText(handle: FileHandle, file: string, length: number):
   }
 }
 
-function checkHeader(file: string, text: string, dataBytes: number): SafetensorsHeader {
+function checkHeader(
+  file: string,
+  text: string,
+  dataBytes: number,
+): Omit<SafetensorsHeader, "dataOffset"> {
   let header: unknown;
   try {
     header = JSON.parse(text);
@@ -105,19 +114,21 @@ function checkHeader(file: string, text: string, dataBytes: number): Safetensors
   }
   if (!isObject(header)) throw badWeights(file, "has a header that is not a JSON object");
 
+  const { __metadata__: about = {}, ...entries } = header;
+  const metadata = checkMetadata(file, about);
   const tensors = new Map<string, TensorEntry>();
-  for (const [name, value] of Object.entries(header)) {
-    if (name === "__metadata__") checkMetadata(file, value);
-    else tensors.set(name, checkTensor(file, name, value));
+  for (const [name, value] of Object.entries(entries)) {
+    tensors.set(name, checkTensor(file, name, value));
   }
   checkLayout(file, tensors, dataBytes);
-  return { tensors, dataBytes };
+  return { tensors, metadata, dataBytes };
 }
 
-function checkMetadata(file: string, value: unknown): void {
+function checkMetadata(file: string, value: unknown): Map<string, string> {
   if (!isObject(value) || Object.values(value).some((entry) => typeof entry !== "string")) {
     throw badWeights(file, "has a __metadata__ that is not an object of strings");
   }
+  return new Map(Object.entries(value as Record<string, string>));
 }
 
 function checkTensor(file: string, name: string, value: unknown): TensorEntry {

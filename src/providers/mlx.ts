@@ -2,10 +2,10 @@ import { resolve } from "node:path";
 import { abortedBy, untilAborted } from "../abort.js";
 import { type LLMError, ModelLoadError, ValidationError } from "../errors.js";
 import type { PullSettings } from "../hub/pull.js";
-import { admit } from "../mlx/admission.js";
 import { generateText, type GenerationOutcome } from "../mlx/generation.js";
 import { expandHome } from "../home-folder.js";
 import { DEMO, looksLikePath, type ModelSearch } from "../mlx/model-names.js";
+import type { Continuation, Keeper } from "../mlx/kept-prompt.js";
 import type { LoadedModel, LoadOptions } from "../mlx/model.js";
 import { type ModelLease, ModelPool, type WantedModel } from "../mlx/model-pool.js";
 import { loadNative, nativeAvailability } from "../mlx/native.js";
@@ -13,11 +13,12 @@ import type { PromptCacheOptions } from "../mlx/prompt-cache.js";
 import { generationError } from "../mlx/native-errors.js";
 import type { NativeSampling } from "../mlx/native-types.js";
 import { toNativeSampling } from "../mlx/sampling.js";
-import type { CheckedRequest } from "../request.js";
+import type { CheckedPromptCache, CheckedRequest } from "../request.js";
 import type {
   MlxOptions,
   ModelDetails,
   ModelInfo,
+  PromptCacheInfo,
   ProviderHealth,
   PullProgress,
   RemovedModel,
@@ -63,6 +64,7 @@ export class MlxProvider implements Provider {
     "frequencyPenalty",
     "logitBias",
     "logprobs",
+    "promptCacheFile",
   ]);
   readonly firstPhase = "load";
   readonly defaultModel: string;
@@ -157,6 +159,30 @@ export class MlxProvider implements Provider {
     yield* pullFromHub({ ...context, model }, this.#download ?? PULL_DEFAULTS);
   }
 
+  async writePromptCache(
+    { file, messages = [], providerOptions }: CheckedPromptCache,
+    model: string | undefined,
+    { signal }: QueryContext,
+  ): Promise<PromptCacheInfo> {
+    const { writeKeptPrompt } = await import("../mlx/kept-prompt.js");
+    const options = providerOptions?.mlx;
+    return this.#withKeeper(model, options, signal, (keeper) =>
+      writeKeptPrompt(keeper, file, { messages, options }, signal),
+    );
+  }
+
+  async readPromptCache(
+    { file, messages, providerOptions }: CheckedPromptCache,
+    model: string | undefined,
+    { signal }: QueryContext,
+  ): Promise<PromptCacheInfo> {
+    const { rememberKeptPrompt } = await import("../mlx/kept-prompt.js");
+    const options = providerOptions?.mlx;
+    return this.#withKeeper(model, options, signal, (keeper) =>
+      rememberKeptPrompt(keeper, file, { messages, options }, signal),
+    );
+  }
+
   async health({ signal }: { signal: AbortSignal }): Promise<ProviderHealth> {
     const startedAt = performance.now();
     const model = this.defaultModel;
@@ -175,12 +201,12 @@ export class MlxProvider implements Provider {
   }
 
   async *#generate(
-    request: CheckedRequest,
+    asked: CheckedRequest,
     { signal, startedAt }: CallContext,
   ): AsyncGenerator<readonly ProviderEvent[]> {
-    const name = request.model ?? this.defaultModel;
-    const { quantize, adapter, distributed, draftModel } = request.providerOptions?.mlx ?? {};
-    if (distributed) refuseGuesses(request.providerOptions?.mlx);
+    const name = asked.model ?? this.defaultModel;
+    const { quantize, adapter, distributed, draftModel } = asked.providerOptions?.mlx ?? {};
+    if (distributed) refuseShared(asked.providerOptions?.mlx);
     const wanted = await this.#find(name, signal, { quantize, distributed });
     const drafting = draftModel ? await this.#find(draftModel, signal) : undefined;
     const lease = await this.#pool.acquire(wanted, signal, drafting);
@@ -189,17 +215,22 @@ export class MlxProvider implements Provider {
     try {
       draft = drafting ? await this.#pool.acquire(drafting, signal, wanted) : undefined;
       if (draft) checkTokens(draft.model, lease.model);
-      adapted = adapter ? await this.#adapt(lease, adapter, signal) : undefined;
+      const folder = adapter ? await this.#findAdapter(adapter, signal) : undefined;
+      adapted = folder ? await lease.model.withAdapter(folder, signal) : undefined;
       const { model } = adapted ?? lease;
+      const before = await goOnBehind({ model, name, adapter: folder }, asked, signal);
+      const request = before?.request ?? asked;
+      const { admit } = await import("../mlx/admission.js");
       const { buildPrompt } = await import("../mlx/prompt.js");
-      const prompt = await buildPrompt(model, request, signal);
+      const prompt = before?.prompt ?? (await buildPrompt(model, request, signal));
       const { tokens, boundaries, maxTokens, format, warnings } = prompt;
       if (name === DEMO && request.model === undefined && !this.#isModelNamed) {
         warnings.push(`no model was named, so the small model "${DEMO}" answers`);
       }
       const sampling: NativeSampling = {
         ...toNativeSampling(request, model, maxTokens),
-        ...admit(model, tokens.length, request.providerOptions?.mlx),
+        ...admit(model, tokens.length + (before?.cache.tokens ?? 0), request.providerOptions?.mlx),
+        promptCacheFile: before?.cache,
         boundaries,
         draftModel: draft?.model.native,
       };
@@ -242,10 +273,31 @@ export class MlxProvider implements Provider {
     return { folder: await untilAborted(this.#folderOf(name), signal), ...options };
   }
 
-  async #adapt({ model }: ModelLease, adapter: string, signal: AbortSignal): Promise<ModelLease> {
+  async #findAdapter(adapter: string, signal: AbortSignal): Promise<string> {
     const { findAdapter } = await import("../mlx/model-files.js");
-    const folder = await untilAborted(findAdapter(adapter, this.#search), signal);
-    return model.withAdapter(folder, signal);
+    return untilAborted(findAdapter(adapter, this.#search), signal);
+  }
+
+  /** Lets a model work on a prompt-cache file. */
+  async #withKeeper(
+    name: string = this.defaultModel,
+    { quantize, adapter }: MlxOptions = {},
+    signal: AbortSignal,
+    work: (keeper: Keeper) => Promise<PromptCacheInfo>,
+  ): Promise<PromptCacheInfo> {
+    let lease: ModelLease | undefined;
+    let adapted: ModelLease | undefined;
+    try {
+      lease = await this.#pool.acquire(await this.#find(name, signal, { quantize }), signal);
+      const folder = adapter ? await this.#findAdapter(adapter, signal) : undefined;
+      adapted = folder ? await lease.model.withAdapter(folder, signal) : undefined;
+      return await work({ model: (adapted ?? lease).model, name, adapter: folder });
+    } catch (error) {
+      throw signal.aborted ? abortedBy(signal) : generationError(error);
+    } finally {
+      adapted?.release();
+      lease?.release();
+    }
   }
 
   /** Generates one token; gives back what went wrong. */
@@ -280,10 +332,26 @@ function checkTokens(draft: LoadedModel, model: LoadedModel): void {
   );
 }
 
-/** Processes that share a model take one step at a time. */
-function refuseGuesses({ draftModel, promptLookup }: MlxOptions = {}): void {
-  if (draftModel === undefined && typeof promptLookup !== "object") return;
-  const name = draftModel === undefined ? "promptLookup" : "draftModel";
+/** A prompt that goes on behind the text of a file, if there is one. */
+async function goOnBehind(
+  keeper: Keeper,
+  request: CheckedRequest,
+  signal: AbortSignal,
+): Promise<Continuation | undefined> {
+  const { promptCacheFile } = request.providerOptions?.mlx ?? {};
+  if (promptCacheFile === undefined) return undefined;
+  const { continueKeptPrompt } = await import("../mlx/kept-prompt.js");
+  return continueKeptPrompt(keeper, promptCacheFile, request, signal);
+}
+
+/** Processes that share a model take one step at a time, and each has a part of what is kept. */
+function refuseShared({ draftModel, promptLookup, promptCacheFile }: MlxOptions = {}): void {
+  const name = Object.entries({
+    draftModel,
+    promptLookup: typeof promptLookup === "object" ? promptLookup : undefined,
+    promptCacheFile,
+  }).find(([, value]) => value !== undefined)?.[0];
+  if (name === undefined) return;
   throw new ValidationError(
     `providerOptions.mlx.${name} is not for a model that processes share.`,
     { code: "unsupported", hint: `Leave out ${name}, or distributed.` },

@@ -1,11 +1,12 @@
 import { ValidationError } from "../errors.js";
-import type { CheckedRequest } from "../request.js";
+import type { CheckedPromptCache, CheckedRequest } from "../request.js";
 import type {
   Attempt,
   EmbeddingResponse,
   LLMResponse,
   ModelDetails,
   ModelInfo,
+  PromptCacheInfo,
   ProviderHealth,
   ProviderName,
   PullProgress,
@@ -30,7 +31,8 @@ export type OptionalFeature =
   | "presencePenalty"
   | "frequencyPenalty"
   | "logitBias"
-  | "logprobs";
+  | "logprobs"
+  | "promptCacheFile";
 
 /** What a call brings along besides its request. */
 export interface CallContext {
@@ -107,6 +109,18 @@ export interface Provider {
   showModel?(model: string, context: QueryContext): Promise<ModelDetails>;
   /** Deletes a model from this machine. */
   removeModel?(model: string, context: QueryContext): Promise<RemovedModel>;
+  /** Writes what a model keeps of a text into a file. */
+  writePromptCache?(
+    question: CheckedPromptCache,
+    model: string | undefined,
+    context: QueryContext,
+  ): Promise<PromptCacheInfo>;
+  /** Lets a model remember what such a file holds. */
+  readPromptCache?(
+    question: CheckedPromptCache,
+    model: string | undefined,
+    context: QueryContext,
+  ): Promise<PromptCacheInfo>;
   /** One vector for each text. */
   embed?(
     texts: string[],
@@ -180,6 +194,7 @@ function featuresOf(request: CheckedRequest): OptionalFeature[] {
     frequencyPenalty: request.frequencyPenalty !== undefined,
     logitBias: request.logitBias !== undefined,
     logprobs: logprobs === true || topLogprobs !== undefined,
+    promptCacheFile: request.providerOptions?.mlx?.promptCacheFile !== undefined,
   };
   return (Object.keys(asked) as OptionalFeature[]).filter((feature) => asked[feature]);
 }

@@ -22,6 +22,7 @@ async function scriptFor(shell: string): Promise<string> {
 }
 
 const COMMANDS = [
+  "cache-prompt",
   "completion",
   "config",
   "convert",
@@ -37,7 +38,7 @@ const PROVIDERS = ["auto", "lmstudio", "mlx", "ollama"];
 const OFFERS: [string, string[]][] = [
   ["llm-client ", COMMANDS],
   ["llm-client ge", ["generate"]],
-  ["llm-client generate --pro", ["--provider"]],
+  ["llm-client generate --pro", ["--prompt-cache-file", "--provider"]],
   ["llm-client generate -p ", PROVIDERS],
   ["llm-client health --provider o", ["ollama"]],
   ["llm-client generate Hello --reasoning ", ["high", "low", "medium", "off", "on"]],

@@ -86,6 +86,7 @@ const FEATURE_REQUESTS: Record<OptionalFeature, Partial<LLMRequest>> = {
   frequencyPenalty: { frequencyPenalty: 0.1 },
   logitBias: { logitBias: { 1: 1 } },
   logprobs: { logprobs: true },
+  promptCacheFile: { providerOptions: { mlx: { promptCacheFile: "prompt.safetensors" } } },
 };
 
 /** Requests that leave one token to choose from at any temperature. */

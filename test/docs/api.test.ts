@@ -115,6 +115,7 @@ const EXAMPLES: Record<string, Partial<LLMRequest>> = {
   frequencyPenalty: { frequencyPenalty: 1 },
   logitBias: { logitBias: { 1: 1 } },
   logprobs: { logprobs: true },
+  promptCacheFile: { providerOptions: { mlx: { promptCacheFile: "prompt.safetensors" } } },
 };
 
 /** What becomes of an option that the provider does not have. */

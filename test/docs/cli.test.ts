@@ -32,7 +32,7 @@ function flagsUnder(heading: string): string[] {
   return tables.flatMap(({ rows }) => rows.flatMap(([cell]) => cell!.match(FLAG) ?? []));
 }
 
-const commands = tablesOf(page)[0]!.rows.map(([cell]) => /`(\w+)`/.exec(cell!)![1]!);
+const commands = tablesOf(page)[0]!.rows.map(([cell]) => /`([\w-]+)`/.exec(cell!)![1]!);
 
 describe("docs/cli.md", () => {
   test("has every command", async () => {
