@@ -82,7 +82,7 @@ describeNative("random requests", (addon) => {
         await new Promise((resolve) => setTimeout(resolve, 10));
       }
     },
-    60_000,
+    600_000,
   );
 
   /** Bytes in live arrays once the engine has freed what was closed: it works in turn. */
