@@ -13,7 +13,7 @@ from mlx.utils import tree_flatten, tree_unflatten
 from mlx_lm.models import deepseek_v3, glm4_moe, glm4_moe_lite, qwen3_5, qwen3_next
 from mlx_lm.utils import load_model
 
-STEPS = 250
+STEPS = 160
 MOST_DRAFTS = (1, 3)
 
 
@@ -162,7 +162,8 @@ def speculate(head, reader, first, most):
 
 def initial(random, name, value):
     if name.endswith("norm.weight"):
-        return random.uniform(0.6, 1.4, value.shape)
+        # Of both signs, so that no guess is right without it.
+        return random.uniform(0.6, 1.6, value.shape) * random.choice([-1, 1], value.shape)
     return random.normal(0, value.shape[-1] ** -0.5, value.shape)
 
 
