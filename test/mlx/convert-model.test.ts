@@ -291,15 +291,23 @@ describeNative("what cannot be converted", () => {
   test("an aborted conversion leaves nothing behind, even while a piece is being written", async () => {
     const controller = new AbortController();
     const { promise, reject } = withRejection();
+    let begin = () => {};
+    const begun = new Promise<void>((resolve) => {
+      begin = resolve;
+    });
     const addon = {
       modelTypes: () => ["qwen3"],
-      convert: () => ({ done: promise, cancel: () => {} }),
+      convert() {
+        begin();
+        return { done: promise, cancel: () => {} };
+      },
     } as unknown as NativeAddon;
     const { signal } = controller;
     const converting = convertLocalModel(fixtureFolder("qwen3"), join(scratch, "new"), addon, {
       signal,
     });
-    while ((await readdir(scratch)).length === 0) await new Promise(setImmediate);
+    await begun;
+    expect(await readdir(scratch)).toHaveLength(1);
     controller.abort();
     while ((await readdir(scratch)).length > 0) await new Promise(setImmediate);
     reject(new Error("cancelled"));

@@ -66,7 +66,8 @@ describeNative("replies in a batch", (addon) => {
       } finally {
         model.close();
       }
-    });
+      // The largest graphs take their time where other tests run beside these.
+    }, 30_000);
   });
 
   describe("of one model", () => {
