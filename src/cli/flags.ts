@@ -20,6 +20,8 @@ export interface CommonFlags {
   timeout?: number;
   json?: boolean;
   verbose?: boolean;
+  /** Of commands that have `addFolderFlag`. */
+  promptCacheFolder?: string;
 }
 
 /** What commander reads for the flags of `addGenerationFlags`. */
@@ -65,6 +67,14 @@ export function addCommonFlags(command: Command): Command {
     .option("-v, --verbose", "tell on stderr what is tried, and how long it takes");
 }
 
+/** Adds the flag for where mlx keeps what it has read. */
+export function addFolderFlag(command: Command): Command {
+  return command.option(
+    "--prompt-cache-folder <folder>",
+    "keep there what has been read, for later processes, too (mlx)",
+  );
+}
+
 /** Adds the flags that say how to generate. */
 export function addGenerationFlags(command: Command): Command {
   const add = (name: string, text: string, range: Range) =>
@@ -98,13 +108,15 @@ export function addGenerationFlags(command: Command): Command {
 /** Where the client's settings come from and the ways to print, from parsed flags. */
 export function commonOptions(flags: CommonFlags, command: Command): CommonOptions {
   const { provider, model } = splitModel(flags, command);
-  const { baseUrl, timeout, config: configFile } = flags;
-  const given = withoutUndefined({ provider, model, baseUrl, timeout }) as LLMConfig;
-  return {
+  const { baseUrl, timeout, promptCacheFolder, config: configFile } = flags;
+  const settings = { provider, model, baseUrl, timeout, promptCacheFolder };
+  const given = withoutUndefined(settings) as LLMConfig;
+  const options = {
     sources: { flags: given, ...withoutUndefined({ configFile }) },
     json: flags.json ?? false,
     verbose: flags.verbose ?? false,
   };
+  return chooseMlx(options, promptCacheFolder ? ["--prompt-cache-folder"] : [], command);
 }
 
 /** The same for a command whose argument is a model; like -m that may be `provider:model`. */

@@ -12,6 +12,7 @@ import { readImages, readSchema, readTools } from "./attachments.js";
 import { openClient } from "./client.js";
 import {
   addCommonFlags,
+  addFolderFlag,
   addGenerationFlags,
   chooseMlx,
   type CommonFlags,
@@ -64,15 +65,16 @@ export function generateCommand(run: (options: GenerateOptions) => Promise<void>
   const command = new Command("generate")
     .description("print a model's answer to a prompt")
     .argument("[prompt...]", 'the prompt; piped text comes before it; "-" reads stdin');
-  return addGenerationFlags(addCommonFlags(command))
+  return addFolderFlag(addGenerationFlags(addCommonFlags(command)))
     .option("--no-stream", "print the answer at once when it is complete")
     .option("--usage", "tell the token counts on stderr")
     .option("--hide-reasoning", "do not print on stderr what the model thinks")
     .addHelpText("after", EXAMPLES)
     .action((words: string[], flags: Flags) => {
       const { stream, usage = false, hideReasoning = false, provider, baseUrl, ...others } = flags;
-      const { model, config, timeout, json, verbose, ...generation } = others;
-      const given = { provider, baseUrl, model, config, timeout, json, verbose };
+      const { model, config, timeout, json, verbose, promptCacheFolder, ...generation } = others;
+      const where = { provider, baseUrl, model, promptCacheFolder };
+      const given = { ...where, config, timeout, json, verbose };
       if ((flags.logprobs || flags.topLogprobs !== undefined) && !json) {
         command.error("error: --logprobs and --top-logprobs need --json, where they are printed");
       }

@@ -2,7 +2,13 @@ import { Command } from "commander";
 import type { LLMClient } from "../index.js";
 import type { LLMServer, ServerOptions } from "../server/index.js";
 import { openClient } from "./client.js";
-import { addCommonFlags, type CommonFlags, type CommonOptions, commonOptions } from "./flags.js";
+import {
+  addCommonFlags,
+  addFolderFlag,
+  type CommonFlags,
+  type CommonOptions,
+  commonOptions,
+} from "./flags.js";
 import type { Io } from "./io.js";
 import { numberFlag, type Range } from "./number-flag.js";
 import { cellText } from "./table.js";
@@ -34,7 +40,7 @@ export function serveCommand(run: (options: ServeOptions) => Promise<void>): Com
   );
   const add = (name: string, text: string, range: Range) =>
     command.option(`${name} <number>`, text, numberFlag(name, range));
-  addCommonFlags(command)
+  addFolderFlag(addCommonFlags(command))
     .option("--host <address>", "address to listen on; one beyond this machine needs a token")
     .option("--token <key>", "key that requests must have; better LLM_CLIENT_SERVE_TOKEN")
     .option("--allow-origin <origin>", "web page that may ask; may be repeated", collect)

@@ -117,6 +117,11 @@ describe("flags", () => {
       ["--timeout", "2.5", "-v", "--json"],
       { sources: { flags: { timeout: 2.5 } }, verbose: true, json: true },
     ],
+    [
+      ["--prompt-cache-folder", "kept"],
+      { sources: { flags: { provider: "mlx", promptCacheFolder: "kept" } } },
+    ],
+    [["--prompt-cache-file", "kept.safetensors"], { sources: { flags: { provider: "mlx" } } }],
     [["-m", "mlx:org/tiny"], { sources: { flags: { provider: "mlx", model: "org/tiny" } } }],
     [
       ["-m", "ollama:qwen3:0.6b"],
