@@ -8,7 +8,6 @@ import type { CheckedRequest } from "../request.js";
 import type { MlxOptions, PromptCacheInfo } from "../types.js";
 import { readAdapter } from "./adapter-files.js";
 import { admit } from "./admission.js";
-import { DEMO, looksLikePath } from "./model-names.js";
 import type { LoadedModel } from "./model.js";
 import type { NativePromptCacheFile } from "./native-types.js";
 import { buildContinuation, encodeOpenPrompt, type OpenPrompt } from "./open-prompt.js";
@@ -21,6 +20,8 @@ export interface Keeper {
   model: LoadedModel;
   /** As the caller calls it. */
   name: string;
+  /** The same for others: its folder, unless they know that name, too. */
+  publicName: string;
   /** The folder of the adapter that it has. */
   adapter: string | undefined;
 }
@@ -29,7 +30,7 @@ const EXTENSION = ".safetensors";
 
 /** Reads a text and writes what the model keeps of it, in mlx-lm's format. */
 export async function writeKeptPrompt(
-  { model, name, adapter }: Keeper,
+  { model, name, publicName, adapter }: Keeper,
   file: string,
   prompt: OpenPrompt,
   signal: AbortSignal,
@@ -41,7 +42,7 @@ export async function writeKeptPrompt(
   const { options = {} } = prompt;
   const tokens = await encodeOpenPrompt(model, prompt, signal);
   const metadata = {
-    model: looksLikePath(name) || name === DEMO ? model.files.folder : name,
+    model: publicName,
     tokenizer_config: "{}",
     [OWN_KEYS.tokens]: tokens.join(","),
     [OWN_KEYS.fingerprint]: await fingerprint(model, options, adapter),

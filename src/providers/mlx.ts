@@ -2,7 +2,7 @@ import { resolve } from "node:path";
 import { abortedBy, untilAborted } from "../abort.js";
 import { type LLMError, ModelLoadError, ValidationError } from "../errors.js";
 import type { PullSettings } from "../hub/pull.js";
-import { generateText, type GenerationOutcome } from "../mlx/generation.js";
+import type { GenerationOutcome } from "../mlx/generation.js";
 import { expandHome } from "../home-folder.js";
 import { DEMO, looksLikePath, type ModelSearch } from "../mlx/model-names.js";
 import type { Continuation, Keeper } from "../mlx/kept-prompt.js";
@@ -218,9 +218,10 @@ export class MlxProvider implements Provider {
       const folder = adapter ? await this.#findAdapter(adapter, signal) : undefined;
       adapted = folder ? await lease.model.withAdapter(folder, signal) : undefined;
       const { model } = adapted ?? lease;
-      const before = await goOnBehind({ model, name, adapter: folder }, asked, signal);
+      const before = await goOnBehind(keeperOf(model, name, folder), asked, signal);
       const request = before?.request ?? asked;
       const { admit } = await import("../mlx/admission.js");
+      const { generateText } = await import("../mlx/generation.js");
       const { buildPrompt } = await import("../mlx/prompt.js");
       const prompt = before?.prompt ?? (await buildPrompt(model, request, signal));
       const { tokens, boundaries, maxTokens, format, warnings } = prompt;
@@ -291,7 +292,7 @@ export class MlxProvider implements Provider {
       lease = await this.#pool.acquire(await this.#find(name, signal, { quantize }), signal);
       const folder = adapter ? await this.#findAdapter(adapter, signal) : undefined;
       adapted = folder ? await lease.model.withAdapter(folder, signal) : undefined;
-      return await work({ model: (adapted ?? lease).model, name, adapter: folder });
+      return await work(keeperOf((adapted ?? lease).model, name, folder));
     } catch (error) {
       throw signal.aborted ? abortedBy(signal) : generationError(error);
     } finally {
@@ -306,6 +307,7 @@ export class MlxProvider implements Provider {
       const lease = await this.#acquire(model, signal);
       try {
         const tokens = Uint32Array.of(lease.model.stopTokens[0] ?? 0);
+        const { generateText } = await import("../mlx/generation.js");
         const sampling = { maxTokens: 1, stopTokens: [], temperature: 0 };
         const pieces = generateText(lease.model, { tokens, sampling, stops: [], signal });
         while (!(await pieces.next()).done);
@@ -330,6 +332,11 @@ function checkTokens(draft: LoadedModel, model: LoadedModel): void {
       hint: "Choose a smaller model of the same family.",
     },
   );
+}
+
+function keeperOf(model: LoadedModel, name: string, adapter: string | undefined): Keeper {
+  const publicName = looksLikePath(name) || name === DEMO ? model.files.folder : name;
+  return { model, name, publicName, adapter };
 }
 
 /** A prompt that goes on behind the text of a file, if there is one. */

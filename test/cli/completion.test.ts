@@ -32,13 +32,14 @@ const COMMANDS = [
   "help",
   "models",
   "pull",
+  "serve",
 ];
 const PROVIDERS = ["auto", "lmstudio", "mlx", "ollama"];
 
 const OFFERS: [string, string[]][] = [
   ["llm-client ", COMMANDS],
   ["llm-client ge", ["generate"]],
-  ["llm-client generate --pro", ["--prompt-cache-file", "--provider"]],
+  ["llm-client generate --pro", ["--prompt-cache-file", "--prompt-cache-folder", "--provider"]],
   ["llm-client generate -p ", PROVIDERS],
   ["llm-client health --provider o", ["ollama"]],
   ["llm-client generate Hello --reasoning ", ["high", "low", "medium", "off", "on"]],
