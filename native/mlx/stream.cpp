@@ -1,5 +1,6 @@
 #include "mlx/stream.h"
 
+#include "mlx/compiled.h"
 #include "mlx/error.h"
 
 namespace mx {
@@ -34,6 +35,7 @@ void open_thread_stream() {
 void close_thread_stream() {
   if (!current_stream.ctx) return;
   mlx_synchronize(current_stream);
+  detail::forget_compiled();
   mlx_stream_free(current_stream);
   current_stream = mlx_stream{nullptr};
 }

@@ -8,6 +8,16 @@
 
 namespace mx {
 
+inline std::vector<array> to_vector(mlx_vector_array list) {
+  std::vector<array> arrays;
+  for (size_t i = 0; i < mlx_vector_array_size(list); i++) {
+    mlx_array element{nullptr};
+    check(mlx_vector_array_get(&element, list, i));
+    arrays.emplace_back(element);
+  }
+  return arrays;
+}
+
 /// Arrays as mlx-c takes and gives a list of them.
 class VectorArray {
  public:
@@ -32,15 +42,7 @@ class VectorArray {
   /// Where mlx-c shall put a list.
   mlx_vector_array* out() { return &handle_; }
 
-  std::vector<array> to_vector() const {
-    std::vector<array> arrays;
-    for (size_t i = 0; i < mlx_vector_array_size(handle_); i++) {
-      mlx_array element{nullptr};
-      check(mlx_vector_array_get(&element, handle_, i));
-      arrays.emplace_back(element);
-    }
-    return arrays;
-  }
+  std::vector<array> to_vector() const { return mx::to_vector(handle_); }
 
  private:
   mlx_vector_array handle_{nullptr};

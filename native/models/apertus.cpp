@@ -89,6 +89,14 @@ class Attention {
 
 /// A parabola for positive numbers and an exponential for negative ones, whose curvatures are
 /// learned: https://arxiv.org/abs/2411.13010
+array xielu(
+    const array& x, const array& alpha_p, const array& alpha_n, const array& beta,
+    const array& eps) {
+  const array positive = alpha_p * mx::square(x) + beta * x;
+  const array negative = (mx::expm1(mx::minimum(x, eps)) - x) * alpha_n + beta * x;
+  return mx::where(mx::greater(x, mx::scalar(0.0f, x.dtype())), positive, negative);
+}
+
 class XieLU {
  public:
   XieLU(Weights& weights, const std::string& path)
@@ -101,9 +109,7 @@ class XieLU {
   }
 
   array operator()(const array& x) const {
-    const array positive = alpha_p_ * mx::square(x) + beta_ * x;
-    const array negative = (mx::expm1(mx::minimum(x, eps_)) - x) * alpha_n_ + beta_ * x;
-    return mx::where(mx::greater(x, mx::scalar(0.0f, x.dtype())), positive, negative);
+    return mx::fused<xielu>(x, alpha_p_, alpha_n_, beta_, eps_);
   }
 
  private:

@@ -171,7 +171,7 @@ class DeltaAttention {
     const array v = mix(v_proj_, v_conv_, cache[2]);
 
     const array a = by_head(f_b_proj_(f_a_proj_(x)));
-    const array log_g = rate_ * softplus(a + dt_bias_);
+    const array log_g = log_decay(rate_, a, dt_bias_);
     const array y = gated_delta_update(q, k, v, log_g, mx::sigmoid(b_proj_(x)), cache[3]);
 
     const array gate = mx::sigmoid(by_head(g_b_proj_(g_a_proj_(x))));

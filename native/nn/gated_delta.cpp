@@ -119,6 +119,10 @@ array update_by_kernel(
   return outputs[0];
 }
 
+array fading(const array& rate, const array& a, const array& dt_bias) {
+  return rate * softplus(a + dt_bias);
+}
+
 }  // namespace
 
 std::pair<array, array> normalize_qk(const array& qk) {
@@ -151,6 +155,10 @@ array gated_delta_update(
   return mx::reshape(mx::astype(y, v.dtype()), {v.dim(0), v.dim(1), v.dim(2), value_dim});
 }
 
+array log_decay(const array& rate, const array& a, const array& dt_bias) {
+  return mx::fused<fading>(rate, a, dt_bias);
+}
+
 DecayGate::DecayGate(Weights& weights, const std::string& path, int heads)
     : rate_(weights.take(path + ".A_log", {heads})),
       dt_bias_(weights.take(path + ".dt_bias", {heads})) {
@@ -158,4 +166,4 @@ DecayGate::DecayGate(Weights& weights, const std::string& path, int heads)
   if (dt_bias_) dt_bias_ = mx::expand_dims(dt_bias_, 0);
 }
 
-array DecayGate::operator()(const array& a) const { return rate_ * softplus(a + dt_bias_); }
+array DecayGate::operator()(const array& a) const { return log_decay(rate_, a, dt_bias_); }

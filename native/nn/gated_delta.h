@@ -22,6 +22,9 @@ mx::array gated_delta_update(
     const mx::array& q, const mx::array& k, const mx::array& v, const mx::array& log_g,
     const mx::array& beta, mx::array& state);
 
+/// rate · softplus(a + dt_bias): the logarithm of what a token leaves of the state.
+mx::array log_decay(const mx::array& rate, const mx::array& a, const mx::array& dt_bias);
+
 /// How fast each head forgets: log g = −exp(A_log) · softplus(a + dt_bias), in float32.
 class DecayGate {
  public:
