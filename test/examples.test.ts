@@ -221,3 +221,11 @@ describeNative("examples with the demo model", () => {
     expect(stdout).toContain("Paris");
   });
 });
+
+describeNative("serve.mjs", () => {
+  test("serves, asks itself and ends", async () => {
+    const result = await run("serve.mjs");
+    expect(result).toMatchObject({ code: 0, stdout: expect.stringContaining("12") });
+    expect(result.stderr).toMatch(/^listening on http:\/\/127\.0\.0\.1:\d+\n$/);
+  });
+});
