@@ -11,6 +11,7 @@ import { ollama } from "./ollama/errors.js";
 import { addOllama } from "./ollama/routes.js";
 import { openAi } from "./openai/errors.js";
 import { addOpenAi } from "./openai/routes.js";
+import { addPage } from "./page.js";
 import type { Protocol } from "./protocol.js";
 import { describeRecord, type RequestRecord } from "./record.js";
 import type { Env, Service } from "./service.js";
@@ -27,6 +28,7 @@ export function createApp(service: Service): Hono<Env> {
     const { mediaType } = service.metrics;
     return body(await service.metrics.text(), 200, { "content-type": mediaType });
   });
+  addPage(app);
   addOpenAi(app, service);
   addAnthropic(app, service);
   addOllama(app, service);

@@ -3,10 +3,11 @@ import { isIP } from "node:net";
 import type { MiddlewareHandler } from "hono";
 import { cors } from "hono/cors";
 import { Refusal } from "./failures.js";
+import { PAGE_FILES } from "./page.js";
 import type { Settings } from "./options.js";
 
 /** What anyone may see: a page without data, and whether the server is up. */
-const OPEN = new Set(["/", "/health"]);
+const OPEN = new Set([...Object.keys(PAGE_FILES), "/health"]);
 
 /** Lets only those in who may ask: by the name they call, where they come from, and their key. */
 export function guard({ allowHosts, allowOrigins, token }: Settings): MiddlewareHandler {

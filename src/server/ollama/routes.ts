@@ -6,7 +6,7 @@ import { notSupported } from "../failures.js";
 import { modelFor } from "../models.js";
 import { JSON_LINES } from "../protocol.js";
 import type { Env, Service } from "../service.js";
-import { readVersion } from "../version.js";
+import { readVersion } from "../package-files.js";
 import { listRunning, listTags, showModel } from "./models.js";
 import { asMessage, asResponse, OllamaReply, type Piece, withoutReply } from "./reply.js";
 import { chatRequest, generateRequest, runnerOf } from "./request.js";
