@@ -26,20 +26,19 @@ export async function* chat(body, { base = "", key = "", signal } = {}) {
     signal,
   });
   if (!response.ok) throw await refusalOf(response);
-  let [firstAt, lastAt, reason, usage] = [];
-  for await (const { choices, usage: counts, error } of eventsOf(response.body)) {
+  let [reason, usage, speed] = [];
+  for await (const { choices, usage: counts, timings, error } of eventsOf(response.body)) {
     if (error) throw new Refused(response.status, error.message);
     const [choice] = choices;
     const { content: text, reasoning_content: thought } = choice?.delta ?? {};
     reason = choice?.finish_reason ?? reason;
     usage = counts ?? usage;
-    if (!text && !thought) continue;
-    lastAt = performance.now();
-    firstAt ??= lastAt;
-    yield text ? { text } : { thought };
+    speed = timings?.tokens_per_second ?? speed;
+    if (text) yield { text };
+    if (thought) yield { thought };
   }
   if (reason === undefined) throw new Error("The reply broke off.");
-  yield { usage, reason, speed: speedOf(usage, lastAt - firstAt) };
+  yield { usage, reason, speed };
 }
 
 /** The objects that server-sent events hold. */
@@ -56,12 +55,6 @@ async function* eventsOf(body) {
       if (data !== "[DONE]") yield JSON.parse(data);
     }
   }
-}
-
-/** Tokens per second after the first one; a short reply has none to speak of. */
-function speedOf(usage, milliseconds) {
-  const tokens = (usage?.completion_tokens ?? 0) - 1;
-  return tokens >= 8 && milliseconds > 0 ? (tokens / milliseconds) * 1000 : undefined;
 }
 
 function headersOf(key) {

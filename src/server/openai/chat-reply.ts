@@ -2,7 +2,7 @@ import type { LLMResponse, StreamEvent, TokenLogprob, ToolCall } from "../../ind
 import type { Failure } from "../failures.js";
 import { argumentsText, COMMENT, type ReplyWriter, sentEvent, withWarnings } from "../protocol.js";
 import { errorBody } from "./errors.js";
-import { FINISH_REASONS, usageOf } from "./usage.js";
+import { FINISH_REASONS, timingsOf, usageOf } from "./usage.js";
 
 /** Tells a reply as a chat completion. */
 export class ChatReply implements ReplyWriter {
@@ -39,6 +39,7 @@ export class ChatReply implements ReplyWriter {
       model,
       choices: [choice],
       usage: usageOf(response),
+      timings: timingsOf(response),
     });
   }
 
@@ -99,7 +100,8 @@ export class ChatReply implements ReplyWriter {
       logprobs: logprobsOf(response),
       finish_reason: FINISH_REASONS[response.finishReason],
     };
-    const end = this.#chunk(withWarnings(response, { choices: [choice] }));
+    const body = { choices: [choice], timings: timingsOf(response) };
+    const end = this.#chunk(withWarnings(response, body));
     const usage = this.#includeUsage ? this.#chunk({ choices: [], usage: usageOf(response) }) : "";
     return `${end}${usage}${sentEvent("[DONE]")}`;
   }

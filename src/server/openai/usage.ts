@@ -9,6 +9,15 @@ export const FINISH_REASONS: Record<FinishReason, string> = {
   other: "stop",
 };
 
+/** How fast a reply was, which OpenAI does not tell. */
+export function timingsOf({ timings }: LLMResponse): object {
+  return {
+    first_token_ms: timings.firstTokenMs,
+    prompt_tokens_per_second: timings.promptTokensPerSecond,
+    tokens_per_second: timings.tokensPerSecond,
+  };
+}
+
 /** Counts of tokens in OpenAI's words; null where the provider tells none. */
 export function usageOf({ usage }: LLMResponse): object | null {
   const { promptTokens, completionTokens, cachedTokens, reasoningTokens } = usage;
