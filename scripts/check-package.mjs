@@ -15,7 +15,9 @@ main(() => {
     run(process.execPath, [tool("publint/src/cli.js"), "run", tarball, "--strict"], {
       purpose: "publint",
     });
-    run(process.execPath, [tool("@arethetypeswrong/cli/dist/index.js"), tarball, "--no-emoji"], {
+    // Without "exports", which came with Node 12, nobody finds the entry of the server.
+    const options = ["--profile", "node16", "--no-emoji"];
+    run(process.execPath, [tool("@arethetypeswrong/cli/dist/index.js"), tarball, ...options], {
       purpose: "attw",
     });
   } finally {

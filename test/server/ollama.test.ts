@@ -108,3 +108,14 @@ test("ends a stream that breaks off with an error", async () => {
     for await (const _ of await ollama.chat({ model: "m", messages, stream: true }));
   }).rejects.toThrow("The reply broke off");
 });
+
+test("notes options that mean nothing to the provider that answered", async () => {
+  const options = { repeat_last_n: 8, num_ctx: 256 };
+  const body = { model: "m", prompt: "Hello", raw: true, stream: false, options };
+  expect(await (await running.ask("/api/generate", body)).json()).toMatchObject({
+    warnings: [
+      "raw was left out: it means nothing to ollama",
+      "repeat_last_n was left out: it means nothing to ollama",
+    ],
+  });
+});

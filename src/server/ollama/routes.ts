@@ -63,10 +63,16 @@ function reply(
   });
 }
 
-/** Options for running the model are Ollama's own. */
-function notesOf({ options }: ChatBody | GenerateBody, { provider }: LLMResponse): string[] {
-  if (provider === "ollama") return [];
-  return Object.keys(runnerOf(options ?? {})).map((name) => `${name} means nothing to ${provider}`);
+/** What only one kind of provider can do. */
+function notesOf(body: ChatBody | GenerateBody, { provider }: LLMResponse): string[] {
+  const options = body.options ?? {};
+  const ofOllama = provider === "ollama" ? [] : Object.keys(runnerOf(options));
+  const raw = "raw" in body && body.raw === true ? ["raw"] : [];
+  const window = typeof options.repeat_last_n === "number" ? ["repeat_last_n"] : [];
+  const ofMlx = provider === "mlx" ? [] : [...raw, ...window];
+  return [...ofOllama, ...ofMlx].map(
+    (name) => `${name} was left out: it means nothing to ${provider}`,
+  );
 }
 
 /** Without anything to answer, a request loads a model, or unloads it. */
