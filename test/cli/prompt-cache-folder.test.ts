@@ -16,16 +16,16 @@ afterAll(() => rm(scratch, { recursive: true }));
 describeNative("--prompt-cache-folder", () => {
   test("spares a later command the text that an earlier one has read", async () => {
     const folder = join(scratch, "kept");
-    const text = "A long story. ".repeat(6);
-    const generate = async (question: string) => {
+    const text = "A long story.";
+    const generate = async (prompt: string) => {
       const flags = ["-m", model, "-t", "0", "--max-tokens", "4", "--json"];
-      const args = ["generate", ...flags, "--prompt-cache-folder", folder, text + question];
+      const args = ["generate", ...flags, "--prompt-cache-folder", folder, prompt];
       const { stdout } = await runCli(args, { env: { HOME: scratch } });
       return JSON.parse(stdout).usage.cachedTokens as number;
     };
-    expect(await generate("Who?")).toBe(0);
+    expect(await generate(text)).toBe(0);
     expect((await readdir(folder)).length).toBeGreaterThan(0);
-    expect(await generate("Why?")).toBeGreaterThanOrEqual(text.length);
+    expect(await generate(`${text}\nWho wrote it?`)).toBe(text.length);
   });
 
   test("is refused beside a provider that keeps nothing", async () => {
