@@ -6,6 +6,7 @@ interface Node {
   [part: string]: unknown;
 }
 interface Value {
+  type: string;
   value: unknown;
 }
 interface Scope {
@@ -82,7 +83,8 @@ class BoundedInterpreter extends Interpreter {
 
   override evaluate(node: Node | undefined, scope: Scope): Value {
     if (node?.type === "For") this.#looped.add(iterableOf(node));
-    const result = this.#stripped(node, scope) ?? super.evaluate(node, scope);
+    const own = this.#stripped(node, scope) ?? this.#written(node, scope);
+    const result = own ?? super.evaluate(node, scope);
     const size = sizeOf(result.value);
     this.#steps += 1 + (node && this.#looped.has(node) ? size * STEPS_PER_TURN : size >> 6);
     if (this.#steps > MOST_STEPS) throw new Error(`it takes more than ${MOST_STEPS} steps`);
@@ -103,6 +105,16 @@ class BoundedInterpreter extends Interpreter {
     for (const item of value.values() as Iterable<Value>) weight += 1 + this.#weigh(item.value);
     this.#weights.set(value, weight);
     return weight;
+  }
+
+  /** The library's filter "string" knows neither objects nor null, and not how Python writes others. */
+  #written(node: Node | undefined, scope: Scope): Value | undefined {
+    if (node?.type !== "FilterExpression") return undefined;
+    const { type, value: name } = node.filter as Node;
+    if (type !== "Identifier" || name !== "string") return undefined;
+    const operand = this.evaluate(node.operand as Node, scope);
+    if (operand.type === "UndefinedValue") return undefined;
+    return super.evaluate({ type: "StringLiteral", value: pythonText(operand) }, scope);
   }
 
   /** The library's strip, lstrip and rstrip ignore which characters they are asked to remove. */
@@ -153,6 +165,30 @@ function strip(text: string, characters: string, method: string): string {
   if (method !== "rstrip") while (start < end && unwanted.has(points[start]!)) start++;
   if (method !== "lstrip") while (end > start && unwanted.has(points[end - 1]!)) end--;
   return points.slice(start, end).join("");
+}
+
+/** A value as Python's `str` writes it. */
+function pythonText(operand: Value): string {
+  return typeof operand.value === "string" ? operand.value : pythonRepr(operand);
+}
+
+function pythonRepr({ type, value }: Value): string {
+  if (type === "NullValue") return "None";
+  if (typeof value === "boolean") return value ? "True" : "False";
+  if (Array.isArray(value)) return `[${value.map(pythonRepr).join(", ")}]`;
+  if (value instanceof Map) {
+    const entries = Array.from(value as Map<string, Value>, ([key, item]) => {
+      return `${quotedInPython(key)}: ${pythonRepr(item)}`;
+    });
+    return `{${entries.join(", ")}}`;
+  }
+  return typeof value === "string" ? quotedInPython(value) : String(value);
+}
+
+function quotedInPython(text: string): string {
+  const quote = text.includes("'") && !text.includes('"') ? '"' : "'";
+  const escaped = text.replaceAll("\\", "\\\\").replaceAll("\n", "\\n");
+  return quote + escaped.replaceAll(quote, `\\${quote}`) + quote;
 }
 
 function globals(): Record<string, unknown> {

@@ -133,3 +133,15 @@ test("arguments are a text only where a template adds them to one", async () => 
   expect(await kinds("{{ 'x' + (c.function.arguments | tojson) }}")).toContain('x{"city": "Paris"');
   expect(await kinds("{{ 'x' ~ c.function.arguments | tojson }}")).toContain('x{"city": "Paris"');
 });
+
+test("values are written as Python writes them", async () => {
+  const given = { a: "it's", b: [1.5, "x\ny", null, true], c: { d: false }, e: null, f: "plain" };
+  const text =
+    "{% for k, v in messages[0].tool_calls[0].function.arguments.items() %}{{ v | string }};{% endfor %}";
+  const toolCalls = [{ id: "1", name: "look", arguments: given }];
+  const messages: Message[] = [{ role: "assistant", content: "", toolCalls }];
+  // As str() gives them.
+  expect((await templateOf(text)).render({ messages })).toBe(
+    "it's;[1.5, 'x\\ny', None, True];{'d': False};None;plain;",
+  );
+});
