@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "bridge/addon.h"
+#include "bridge/grammar_calls.h"
 #include "bridge/load_tasks.h"
 #include "bridge/tasks.h"
 #include "bridge/values.h"
@@ -367,6 +368,9 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("modelTypes", Napi::Function::New<list_model_types>(env, "modelTypes"));
   exports.Set("load", Napi::Function::New<load>(env, "load"));
   exports.Set("measure", Napi::Function::New<measure>(env, "measure"));
+  exports.Set("tokenTable", Napi::Function::New<make_token_table>(env, "tokenTable"));
+  exports.Set("grammar", Napi::Function::New<compile_grammar>(env, "grammar"));
+  exports.Set("accepts", Napi::Function::New<grammar_accepts>(env, "accepts"));
   exports.Set("convert", Napi::Function::New<convert>(env, "convert"));
   return exports;
 }

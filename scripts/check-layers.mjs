@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 
-const nativeLayers = ["mlx", "nn", "models", "generate", "bridge"];
+const nativeLayers = ["mlx", "grammar", "nn", "models", "generate", "bridge"];
 
 /** An import, of any kind, of a path that begins so. */
 function imports(path) {
@@ -21,6 +21,11 @@ const rules = [
     says: "only native/mlx/ may name mlx-c",
     in: /^native\/(?!mlx\/)/,
     never: /#include\s*[<"]mlx\/c\/|(?<!")\bmlx_(?!llm_client\b|bridge\b)\w+/,
+  },
+  {
+    says: "only native/grammar/ may name llguidance's functions",
+    in: /^native\/(?!grammar\/)/,
+    never: /#include\s*[<"]llguidance|\bllg_\w+/,
   },
   {
     says: "a model may not include another model",

@@ -122,8 +122,10 @@ const responseFormat = z.discriminatedUnion(
       name: z.optional(allow.text("a name")),
       strict: z.optional(allow.flag()),
     }),
+    z.strictObject({ type: z.literal("regex"), pattern: allow.text("a regular expression") }),
+    z.strictObject({ type: z.literal("grammar"), grammar: allow.text("a Lark grammar") }),
   ],
-  '"text", "json_object" or "json_schema"',
+  '"text", "json_object", "json_schema", "regex" or "grammar"',
 );
 
 const jsonObject = allow.object().check(z.refine(isJson, "an object that can be written as JSON"));

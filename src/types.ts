@@ -71,7 +71,11 @@ export type ToolChoice =
 export type ResponseFormat =
   | { type: "text" }
   | { type: "json_object" }
-  | { type: "json_schema"; schema: Record<string, unknown>; name?: string; strict?: boolean };
+  | { type: "json_schema"; schema: Record<string, unknown>; name?: string; strict?: boolean }
+  /** A regular expression of the whole text, in Rust's syntax. */
+  | { type: "regex"; pattern: string }
+  /** A Lark grammar as llguidance reads it, whose rule `start` is the whole text. */
+  | { type: "grammar"; grammar: string };
 
 /** How hard the model thinks before it answers. */
 export type ReasoningEffort = "low" | "medium" | "high";

@@ -140,7 +140,7 @@ describe("refuses", () => {
     [{ toolChoice: "some" }, 'toolChoice is "some", but must be "auto", "none", "required"'],
     [
       { responseFormat: { type: "xml" } },
-      'responseFormat.type is "xml", but must be "text", "json_object" or "json_schema"',
+      'responseFormat.type is "xml", but must be "text", "json_object", "json_schema", "regex" or "grammar"',
     ],
     [{ tools: [{ type: "function" }] }, "tools[0].function is missing, but must be an object"],
     [

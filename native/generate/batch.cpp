@@ -22,12 +22,7 @@ array one_row(const array& a, size_t row) {
 
 /// Hands a token to its reader, and ends the reply if that was the last.
 void deliver_to(Reply& reply, uint32_t token, const Sample& sample) {
-  const bool is_last = reply.is_at_last();
-  if (!reply.deliver(token, sample)) {
-    reply.end("stop");
-  } else if (is_last) {
-    reply.end("length");
-  }
+  if (const char* reason = reply.deliver(token, sample)) reply.end(reason);
 }
 
 }  // namespace
@@ -117,8 +112,16 @@ Batch::Replies Batch::step_plainly() {
     }
   }
   keep_rows(going_on);
+  const bool waits =
+      std::ranges::any_of(rows_, [](const Row& row) { return row.reply->is_constrained(); });
   if (!rows_.empty()) forward();
-  deliver(to_read, tokens);
+  if (waits) {
+    // A grammar works out what may come next while the device computes.
+    mx::async_eval(std::span(&logits_, 1));
+    deliver(to_read, tokens);
+  }
+  if (!rows_.empty()) choose();
+  if (!waits) deliver(to_read, tokens);
   return leaving;
 }
 
@@ -142,6 +145,8 @@ void Batch::keep_rows(const std::vector<int>& places) {
     rows_.clear();
     cache_ = Cache();
     tokens_ = array();
+    hidden_ = array();
+    logits_ = array();
     unfed_.clear();
     return;
   }
@@ -150,30 +155,47 @@ void Batch::keep_rows(const std::vector<int>& places) {
   rows_ = std::move(kept);
   cache_.keep_rows(places);
   tokens_ = mx::take(tokens_, row_indices(places), 0);
+  hidden_ = array();
+  if (logits_) logits_ = mx::take(logits_, row_indices(places), 0);
 }
 
+/// Queues the logits of what comes behind the tokens of all rows.
 void Batch::forward() {
   const auto begin = std::chrono::steady_clock::now();
   const int size = static_cast<int>(rows_.size());
   const array hidden = (*model_)(inputs({}), cache_);
   const int count = hidden.dim(0);
   const array last = count == size ? hidden : mx::slice(hidden, 0, count - size, count);
-  const array logits = model_->logits(last);
-  std::vector<Sample> samples = choose(logits);
-  const double graph_ms = milliseconds_since(begin) / size;
+  logits_ = model_->logits(last);
+  hidden_ = size == 1 ? last : array();
+  count_graph_time(begin);
+  for (const Row& row : rows_) row.reply->count_appended(count / size);
+  unfed_.clear();
+}
+
+/// Chooses those that come next, and queues them.
+void Batch::choose() {
+  const auto begin = std::chrono::steady_clock::now();
+  std::vector<Sample> samples = sample();
+  logits_ = array();
+  count_graph_time(begin);
   std::vector<array> queued{tokens_};
   for (size_t i = 0; i < rows_.size(); i++) {
-    Row& row = rows_[i];
-    row.reply->count_appended(count / size);
-    if (row.unread || row.reply->delivered() > 0) row.reply->add_graph_ms(graph_ms);
     for (const array& a : samples[i].arrays()) queued.push_back(a);
-    row.unread = std::move(samples[i]);
+    rows_[i].unread = std::move(samples[i]);
   }
   mx::async_eval(queued);
-  unfed_.clear();
-  if (size > 1) return;
+  const array hidden = std::exchange(hidden_, array());
+  if (!hidden) return;
   const Reply& reply = *rows_[0].reply;
-  if (reply.speculation()) reply.speculation()->hear(last, tokens_, reply.cached() + 1);
+  if (reply.speculation()) reply.speculation()->hear(hidden, tokens_, reply.cached() + 1);
+}
+
+void Batch::count_graph_time(std::chrono::steady_clock::time_point begin) {
+  const double each = milliseconds_since(begin) / static_cast<double>(rows_.size());
+  for (const auto& [reply, unread] : rows_) {
+    if (unread || reply->delivered() > 0) reply->add_graph_ms(each);
+  }
 }
 
 /// What the next pass appends: (B, 1), or (1, L) of a row alone.
@@ -266,20 +288,20 @@ void Batch::cut(const Verdict& verdict) {
   reply.count_appended(static_cast<int>(fed.size()));
 }
 
-/// Chooses a token for each row from logits (B, vocab).
-std::vector<Sample> Batch::choose(const array& logits) {
+/// Chooses a token for each row from their logits.
+std::vector<Sample> Batch::sample() {
   std::vector<Sample> samples(rows_.size());
   const bool all_greedy =
       std::ranges::all_of(rows_, [](const Row& row) { return row.reply->is_plainly_greedy(); });
   if (all_greedy) {
-    tokens_ = mx::argmax(logits, -1);
+    tokens_ = mx::argmax(logits_, -1);
     return samples;
   }
   std::vector<array> tokens;
   for (size_t i = 0; i < rows_.size(); i++) {
     const auto& [reply, unread] = rows_[i];
     const bool has_begun = unread || reply->delivered() > 0;
-    samples[i] = reply->sample(one_row(logits, i), has_begun ? one_row(tokens_, i) : array());
+    samples[i] = reply->sample(one_row(logits_, i), has_begun ? one_row(tokens_, i) : array());
     tokens.push_back(std::exchange(samples[i].token, array()));
   }
   tokens_ = tokens.size() == 1 ? tokens[0] : mx::concatenate(tokens, 0);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -53,7 +54,9 @@ class Batch {
   mx::array inputs(const mx::array& drafts) const;
   void keep_rows(const std::vector<int>& places);
   void forward();
-  std::vector<Sample> choose(const mx::array& logits);
+  void choose();
+  std::vector<Sample> sample();
+  void count_graph_time(std::chrono::steady_clock::time_point begin);
   void deliver(const std::vector<Row>& rows, const mx::array& tokens);
 
   const std::shared_ptr<const Model> model_;
@@ -63,6 +66,8 @@ class Batch {
   std::vector<Row> rows_;
   Cache cache_;
   mx::array tokens_;  // (B) uint32, what each row appends next
+  mx::array hidden_;  // of a row alone: (1, D), what its logits were made of
+  mx::array logits_;  // (B, vocab) behind what was appended, until what comes next is chosen
   // Chosen before those, but not in the cache: a single row's that had drafts rejected and a state
   // that cannot be cut.
   std::vector<uint32_t> unfed_;

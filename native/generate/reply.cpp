@@ -34,7 +34,11 @@ Reply::Reply(
       control_(std::move(control)),
       listener_(std::move(listener)),
       sampler_(options_.sampling, model.vocab_size(), tokens_),
-      speculation_(is_solo() ? nullptr : Speculation::of(options_.speculation, model)) {
+      constraint_(Constraint::of(options_.grammar, options_.stop_tokens, model.vocab_size())),
+      // Where a grammar says what may come, each choice waits for the one before it.
+      speculation_(
+          is_solo() || constraint_ ? nullptr
+                                   : Speculation::of(options_.speculation, model)) {
   timeline_ = {std::move(cache), mx::from_data(std::span(tokens_).last(1)), {}};
   if (options_.max_kv_size > 0) timeline_.cache.limit(options_.max_kv_size);
   stats_.prompt_tokens = options_.tokens_before + static_cast<int>(prompt_length_);
@@ -100,7 +104,7 @@ void Reply::pack_cache() {
 }
 
 Sample Reply::sample(const mx::array& logits, const mx::array& previous) {
-  return sampler_(logits, previous);
+  return sampler_(constraint_ ? constraint_->apply(logits) : logits, previous);
 }
 
 int Reply::room_for_drafts(int appended) const {
@@ -119,7 +123,7 @@ void Reply::count_drafts(const Verdict& verdict) {
   stats_.accepted_tokens += verdict.accepted();
 }
 
-bool Reply::deliver(uint32_t token, const Sample& sample) {
+const char* Reply::deliver(uint32_t token, const Sample& sample) {
   const auto now = Clock::now();
   if (stats_.completion_tokens == 0) {
     first_token_ = now;
@@ -128,9 +132,21 @@ bool Reply::deliver(uint32_t token, const Sample& sample) {
   stats_.decode_ms = milliseconds(now - first_token_);
   stats_.completion_tokens += 1;
   tokens_.push_back(token);
-  if (std::ranges::find(options_.stop_tokens, token) != options_.stop_tokens.end()) return false;
+  if (std::ranges::find(options_.stop_tokens, token) != options_.stop_tokens.end()) return "stop";
   listener_.on_token(to_event(token, sample));
-  return true;
+  if (constraint_ && is_complete_with(token)) return "stop";
+  return stats_.completion_tokens == options_.max_tokens ? "length" : nullptr;
+}
+
+bool Reply::is_complete_with(uint32_t token) {
+  try {
+    constraint_->read(token);
+    return constraint_->is_complete();
+  } catch (...) {
+    // It is not the failure of the others in its batch.
+    fail(current_engine_error());
+    return false;
+  }
 }
 
 void Reply::end(const char* finish_reason) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "engine_error.h"
+#include "generate/constraint.h"
 #include "generate/prefix_cache.h"
 #include "generate/sampler.h"
 #include "generate/speculation.h"
@@ -38,6 +39,7 @@ struct GenerationOptions {
   std::vector<int> boundaries;  // places of the prompt where a later one may part from it
   SpeculationOptions speculation;
   SamplingOptions sampling;
+  GrammarOptions grammar;
   uint32_t digest = 0;  // of prompt and options: the same in all processes that share the model
 };
 
@@ -121,7 +123,9 @@ class Reply {
   /// Chooses from logits (1, vocab) the token behind `previous`, which is empty at the first one.
   Sample sample(const mx::array& logits, const mx::array& previous);
   /// Whether the choice is the highest logit and nothing else is asked for.
-  bool is_plainly_greedy() const { return sampler_.is_plainly_greedy(); }
+  bool is_plainly_greedy() const { return !constraint_ && sampler_.is_plainly_greedy(); }
+  /// Whether a choice must wait until the one before it was delivered.
+  bool is_constrained() const { return constraint_ != nullptr; }
   Sampler& sampler() { return sampler_; }
   const Sampler& sampler() const { return sampler_; }
 
@@ -137,8 +141,9 @@ class Reply {
 
   /// Whether the token to be delivered next is the last that was asked for.
   bool is_at_last() const { return stats_.completion_tokens + 1 == options_.max_tokens; }
-  /// Delivers a token; false if it is a stop token, which is not delivered.
-  bool deliver(uint32_t token, const Sample& sample);
+  /// Delivers a token, but no stop token; gives why the reply ends with it, or nothing if it goes
+  /// on.
+  const char* deliver(uint32_t token, const Sample& sample);
   void add_graph_ms(double milliseconds) { stats_.graph_ms += milliseconds; }
 
   /// The last word; only the first one is heard.
@@ -147,6 +152,8 @@ class Reply {
   void fail(const EngineError& error);
 
  private:
+  bool is_complete_with(uint32_t token);
+
   using Clock = std::chrono::steady_clock;
 
   Timeline timeline_;
@@ -158,6 +165,7 @@ class Reply {
 
   size_t cached_ = 0;  // tokens
   Sampler sampler_;
+  const std::unique_ptr<Constraint> constraint_;
   const std::unique_ptr<Speculation> speculation_;
   GenerationStats stats_;
   Clock::time_point started_;

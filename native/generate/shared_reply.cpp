@@ -57,8 +57,8 @@ bool SharedReply::decode() {
   const bool is_cancelled = cancelled.item_uint32() > 0;
   model_->group.check_peers();
   if (is_cancelled) return end("cancelled");
-  if (!reply_->deliver(value, *unread)) return end("stop");
-  return is_last ? end("length") : true;
+  const char* reason = reply_->deliver(value, *unread);
+  return reason ? end(reason) : true;
 }
 
 void SharedReply::forward(Timeline& timeline) {

@@ -10,6 +10,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname, join, sep } from "node:path";
+import { buildLlguidance, LLGUIDANCE_VERSION } from "./llguidance.mjs";
 import { MLX_VERSION, runtimeFiles, unsupportedReason, wheelFor } from "./platforms.mjs";
 import { BuildError, missingTool, probe, root, run, say, works } from "./tools.mjs";
 
@@ -29,20 +30,24 @@ export const licenceFolder = join(cache, "licences");
 export function prepareDependencies({ bundled }) {
   const source = process.env.MLX_C_SOURCE;
   const kind = source ? `sources in ${source}` : bundled ? "bundled" : "installed or bundled";
-  const heading = `# MLX ${MLX_VERSION}, mlx-c ${MLX_C_VERSION}, ${kind}, for ${root}`;
+  const cargo = works("cargo", ["--version"]) ? "with cargo" : "without cargo";
+  const versions = `MLX ${MLX_VERSION}, mlx-c ${MLX_C_VERSION}, llguidance ${LLGUIDANCE_VERSION}`;
+  const heading = `# ${versions}, ${kind}, ${cargo}, for ${root}`;
   const earlier = earlierAnswer(heading);
   if (earlier) return earlier;
 
   if (!works("cmake", ["--version"])) throw missingTool("cmake", "to build the addon");
   if (!compilerFound()) throw missingTool("a C++ compiler", "to build the addon");
+  const llguidance = buildLlguidance(cache, licenceFolder);
   const installed = bundled || source ? undefined : findInstalled();
   if (installed) {
     say(`mlx-c: installed, ${installed.mlxC}`);
-    return writeDependencies(heading, installed.mlx, installed.mlxC, []);
+    return writeDependencies(heading, { ...installed, llguidance, runtimeFiles: [] });
   }
   const mlx = fetchMlx();
   const mlxC = buildMlxC(mlx.cmakeFolder, source);
-  return writeDependencies(heading, mlx.cmakeFolder, mlxC, mlx.runtimeFiles);
+  const { cmakeFolder, runtimeFiles } = mlx;
+  return writeDependencies(heading, { mlx: cmakeFolder, mlxC, llguidance, runtimeFiles });
 }
 
 /** What an earlier run found for the same question, if all of it is still there. */
@@ -52,7 +57,8 @@ function earlierAnswer(heading) {
   const paths = [...text.matchAll(/"(.+?)"/g)].map((match) => match[1]);
   if (!text.startsWith(`${heading}\n`) || !paths.every((path) => existsSync(path)))
     return undefined;
-  return answer(paths.slice(2));
+  const files = text.match(/MLX_RUNTIME_FILES (.*)\)/)[1];
+  return answer([...files.matchAll(/"(.+?)"/g)].map((match) => match[1]));
 }
 
 function compilerFound() {
@@ -176,13 +182,15 @@ function copyLicence(file, name) {
   cpSync(file, join(licenceFolder, `LICENSE-${name}.txt`));
 }
 
-function writeDependencies(heading, mlx, mlxC, runtimeFiles) {
+function writeDependencies(heading, { mlx, mlxC, llguidance, runtimeFiles }) {
   mkdirSync(cache, { recursive: true });
   const lines = [
     heading,
     `set(MLX_DIR "${mlx}")`,
     `set(MLXC_DIR "${mlxC}")`,
     `set(MLX_RUNTIME_FILES ${runtimeFiles.map((file) => `"${file}"`).join(" ")})`,
+    `set(LLGUIDANCE_LIBRARY ${llguidance ? `"${llguidance.library}"` : ""})`,
+    `set(LLGUIDANCE_HEADERS ${llguidance ? `"${llguidance.headers}"` : ""})`,
   ];
   writeFileSync(dependenciesFile, `${lines.join("\n")}\n`);
   return answer(runtimeFiles);

@@ -38,10 +38,11 @@ export function probe(command, args) {
 }
 
 /** Runs a program quietly; if it fails, shows the end of what it said. */
-export function run(command, args, { purpose = command, input } = {}) {
+export function run(command, args, { purpose = command, input, env } = {}) {
   const result = spawnSync(command, args, {
     cwd: root,
     encoding: "utf8",
+    env,
     input,
     maxBuffer: 1 << 28,
   });

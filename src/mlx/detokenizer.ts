@@ -10,6 +10,16 @@ export interface TokenTexts {
   textSteps(): TextStep[];
 }
 
+/** How tokens become text. */
+export interface DetokenizerOptions {
+  /** True unless told. */
+  skipSpecialTokens?: boolean;
+  /** Special tokens that are not skipped. */
+  shown?: ReadonlySet<number>;
+  /** The bytes of the tokens just as they are, those of the first one included. */
+  exact?: boolean;
+}
+
 /**
  * Turns tokens into text as they come. Only whole characters are given out, and all pieces together
  * are what `tokenizer.decode` gives for all tokens. The work per token does not grow with the text.
@@ -26,17 +36,15 @@ export class Detokenizer {
   readonly #steps: TextStep[];
   // A byte order mark is text like any other here.
   readonly #utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
-  #first = true;
+  #first: boolean;
 
-  /** `shown` are special tokens that are not skipped. */
-  constructor(
-    tokenizer: TokenTexts,
-    options: { skipSpecialTokens?: boolean; shown?: ReadonlySet<number> } = {},
-  ) {
+  constructor(tokenizer: TokenTexts, options: DetokenizerOptions = {}) {
+    const { skipSpecialTokens = true, shown = new Set(), exact = false } = options;
     this.#tokenizer = tokenizer;
-    this.#skipSpecialTokens = options.skipSpecialTokens ?? true;
-    this.#shown = options.shown ?? new Set();
-    this.#steps = tokenizer.textSteps();
+    this.#skipSpecialTokens = skipSpecialTokens;
+    this.#shown = shown;
+    this.#steps = exact ? [] : tokenizer.textSteps();
+    this.#first = !exact;
   }
 
   /** Takes the next tokens and returns the text that is complete with them. */

@@ -152,7 +152,12 @@ class Reply {
     const { format = PLAIN_TEXT, reasoningBudget = Infinity } = job;
     this.#model = model;
     this.#job = job;
-    this.#detokenizer = new Detokenizer(model.tokenizer, { shown: shownTokens(model, format) });
+    // A grammar speaks of the bytes themselves.
+    const exact = job.sampling.grammar !== undefined;
+    this.#detokenizer = new Detokenizer(model.tokenizer, {
+      shown: shownTokens(model, format),
+      exact,
+    });
     this.#reader = new ReplyReader(format, job.stops);
     this.#budget = format.endOfReasoning === undefined ? Infinity : reasoningBudget;
   }
@@ -194,7 +199,9 @@ class Reply {
     const maxTokens = sampling.maxTokens - tokenCount;
     if (maxTokens <= 0) return { events, tokenCount };
     const read = Uint32Array.from([...tokens, ...this.#tokens, ...end]);
-    const next = { ...this.#job, tokens: read, sampling: { ...sampling, maxTokens } };
+    // A form begins at once, where the reasoning is over.
+    const rest = { ...sampling, maxTokens, grammarAfter: undefined };
+    const next = { ...this.#job, tokens: read, sampling: rest };
     return { events, next, tokenCount };
   }
 

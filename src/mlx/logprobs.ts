@@ -13,6 +13,8 @@ export function tokenLogprob(
   if (topTokens && topLogprobs) {
     const count = topTokens.length / tokens.length;
     for (let place = index * count; place < (index + 1) * count; place++) {
+      // What a grammar forbids is no alternative.
+      if (topLogprobs[place] === -Infinity) break;
       alternatives.push(describe(topTokens[place]!, topLogprobs[place]!, tokenizer));
     }
   }

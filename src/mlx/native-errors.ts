@@ -20,6 +20,7 @@ const PEER_HINTS = {
 
 const GENERATION_HINTS: Partial<Record<NativeErrorCode, string>> = {
   ...PEER_HINTS,
+  grammar_failed: "Make the schema or grammar simpler, or use another provider.",
   out_of_memory: "Give a shorter prompt or fewer maxTokens, or use a smaller model.",
 };
 

@@ -35,6 +35,12 @@ export interface NativeAddon {
    * with the code "peer_lost".
    */
   leaveGroup(): void;
+  /** Takes in what the tokens of a model stand for, from which its grammars are made. */
+  tokenTable(tokens: NativeTokens): Promise<NativeTokenTable>;
+  /** Rejects with the code "bad_grammar" and what is wrong with the text. */
+  grammar(table: NativeTokenTable, type: NativeGrammarType, text: string): Promise<NativeGrammar>;
+  /** Whether tokens are a whole text of a grammar. */
+  accepts(grammar: NativeGrammar, tokens: Uint32Array): boolean;
   /** Writes the tensors of a checkpoint, converted, into safetensors files of a folder. */
   convert(
     config: object,
@@ -42,6 +48,32 @@ export interface NativeAddon {
     conversion: NativeConversion,
     folder: string,
   ): NativeConverting;
+}
+
+/** What the tokens of a model stand for. */
+export interface NativeTokens {
+  /**
+   * Of all tokens, one behind the other. One that stands for no text begins with 0xff, and comes
+   * only where a grammar names it; one without bytes never comes.
+   */
+  bytes: Uint8Array;
+  /** As many as the model has logits. */
+  lengths: Uint32Array;
+  /** Tokens that end a reply. */
+  ends: number[];
+}
+
+/** How a grammar is written: Lark as llguidance reads it, a regular expression as Rust does. */
+export type NativeGrammarType = "json_schema" | "regex" | "lark";
+
+/** Only the addon sees into it. */
+export interface NativeTokenTable {
+  readonly part?: "table";
+}
+
+/** Only the addon sees into it. */
+export interface NativeGrammar {
+  readonly part?: "grammar";
 }
 
 /** The processes that share a model, each of which runs the same program. */
@@ -300,6 +332,10 @@ export interface NativeSampling {
   boundaries?: number[];
   /** Draft what followed where the last tokens came before; the tokens are the same with and without. */
   promptLookup?: NativePromptLookup;
+  /** Keeps the reply within a grammar; nothing is drafted then. */
+  grammar?: NativeGrammar;
+  /** The grammar begins behind the first of these tokens; until then all may come but an end. Absent: it begins at once. */
+  grammarAfter?: number[];
   /** Draft with the model's own head for multi-token prediction, if the checkpoint has one. */
   mtp?: NativeMtp;
   /** Drafts in the place of the prompt and of the head; its token ids must mean the same. */
@@ -364,6 +400,10 @@ export type NativeErrorCode =
   | "cancelled"
   | "unsupported_kv_quantization"
   | "unsupported_max_kv_size"
+  | "unsupported_grammar"
+  | "bad_grammar"
+  | "grammar_failed"
+  | "grammar_missing"
   | "cannot_shard"
   | "peer_lost"
   | "peer_mismatch"

@@ -32,6 +32,8 @@ export interface Tokenizer {
   tokenId(token: string): number | undefined;
   /** Bytes that a token adds to a text; undefined for ids that are no token. */
   tokenBytes(id: number, first?: boolean): Uint8Array | undefined;
+  /** The same for the ids below a number, in their order, with nothing for ids that are no token. */
+  allTokenBytes(count: number): Iterable<Uint8Array>;
   /** True for tokens that stand for no text, such as the end of a turn. */
   isSpecial(id: number): boolean;
   /** Whether every token of another one has the same id, and there are no more. */
@@ -138,11 +140,18 @@ class CheckpointTokenizer implements Tokenizer {
   tokenBytes(id: number, first = false): Uint8Array | undefined {
     const known = first ? undefined : this.#bytes[id];
     if (known) return known;
-    const token = this.#encoder.id_to_token(id);
-    if (token === undefined) return undefined;
-    const bytes = this.#decoder.bytes(token, first);
-    if (!first) this.#bytes[id] = bytes;
+    const bytes = this.#bytesOf(id, first);
+    if (bytes && !first) this.#bytes[id] = bytes;
     return bytes;
+  }
+
+  *allTokenBytes(count: number): Iterable<Uint8Array> {
+    for (let id = 0; id < count; id++) yield this.#bytesOf(id, false) ?? new Uint8Array();
+  }
+
+  #bytesOf(id: number, first: boolean): Uint8Array | undefined {
+    const token = this.#encoder.id_to_token(id);
+    return token === undefined ? undefined : this.#decoder.bytes(token, first);
   }
 
   isSpecial(id: number): boolean {

@@ -54,6 +54,9 @@ export class MlxProvider implements Provider {
     "tools",
     "reasoning",
     "reasoning.maxTokens",
+    "responseFormat",
+    "regex",
+    "grammar",
     "stop",
     "seed",
     "topP",
@@ -223,6 +226,7 @@ export class MlxProvider implements Provider {
       const { admit } = await import("../mlx/admission.js");
       const { generateText } = await import("../mlx/generation.js");
       const { buildPrompt } = await import("../mlx/prompt.js");
+      const { responseGrammar } = await import("../mlx/response-grammar.js");
       const prompt = before?.prompt ?? (await buildPrompt(model, request, signal));
       const { tokens, boundaries, maxTokens, format, warnings } = prompt;
       if (name === DEMO && request.model === undefined && !this.#isModelNamed) {
@@ -231,6 +235,7 @@ export class MlxProvider implements Provider {
       const sampling: NativeSampling = {
         ...toNativeSampling(request, model, maxTokens),
         ...admit(model, tokens.length + (before?.cache.tokens ?? 0), request.providerOptions?.mlx),
+        ...(await responseGrammar(model, request, format)),
         promptCacheFile: before?.cache,
         boundaries,
         draftModel: draft?.model.native,

@@ -20,6 +20,8 @@ export type OptionalFeature =
   | "tools"
   | "toolChoice"
   | "responseFormat"
+  | "regex"
+  | "grammar"
   | "reasoning"
   | "reasoning.maxTokens"
   | "stop"
@@ -173,7 +175,8 @@ export function checkCapabilities(request: CheckedRequest, provider: Provider): 
 }
 
 function featuresOf(request: CheckedRequest): OptionalFeature[] {
-  const { tools, toolChoice, responseFormat, reasoning, reasoningBudget } = request;
+  const { tools, toolChoice, reasoning, reasoningBudget } = request;
+  const format = request.responseFormat?.type;
   const { logprobs, topLogprobs } = request;
   const asked: Record<OptionalFeature, boolean> = {
     images: request.messages.some(
@@ -181,7 +184,9 @@ function featuresOf(request: CheckedRequest): OptionalFeature[] {
     ),
     tools: (tools?.length ?? 0) > 0,
     toolChoice: toolChoice === "required" || typeof toolChoice === "object",
-    responseFormat: responseFormat !== undefined && responseFormat.type !== "text",
+    responseFormat: format === "json_object" || format === "json_schema",
+    regex: format === "regex",
+    grammar: format === "grammar",
     reasoning: reasoning !== undefined,
     "reasoning.maxTokens": reasoningBudget !== undefined,
     stop: request.stop.length > 0,

@@ -74,6 +74,8 @@ const FEATURE_REQUESTS: Record<OptionalFeature, Partial<LLMRequest>> = {
   tools: { tools: [{ type: "function", function: { name: "look" } }] },
   toolChoice: { toolChoice: "required" },
   responseFormat: { responseFormat: { type: "json_object" } },
+  regex: { responseFormat: { type: "regex", pattern: "[a-z ]{1,9}" } },
+  grammar: { responseFormat: { type: "grammar", grammar: "start: /[a-z ]{1,9}/" } },
   reasoning: { reasoning: true },
   "reasoning.maxTokens": { reasoning: { maxTokens: 5 } },
   stop: { stop: "\n" },

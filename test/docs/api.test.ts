@@ -103,6 +103,8 @@ const EXAMPLES: Record<string, Partial<LLMRequest>> = {
   tools: { tools: [{ type: "function", function: { name: "look" } }] },
   toolChoice: { toolChoice: "required" },
   responseFormat: { responseFormat: { type: "json_object" } },
+  regex: { responseFormat: { type: "regex", pattern: "a" } },
+  grammar: { responseFormat: { type: "grammar", grammar: 'start: "a"' } },
   reasoning: { reasoning: true },
   "reasoning.maxTokens": { reasoning: { maxTokens: 5 } },
   stop: { stop: "." },

@@ -13,7 +13,7 @@ export interface Voice {
 }
 
 const CHARACTERS =
-  " \nabcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.,:;!?'\"()+-=*/";
+  ' \nabcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.,:{!?}"()+-[]/';
 
 /** A tokenizer with one token for each character, as large as the fixture's vocabulary. */
 const TOKENIZER = {

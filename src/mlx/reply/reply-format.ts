@@ -23,6 +23,8 @@ export interface ReplyFormat {
   read(incoming: Incoming): Reading;
   /** What ends the reasoning, where there may be some. */
   endOfReasoning?: string;
+  /** The mark at which reasoning ends that the prompt has begun. */
+  reasoningUntil?: string;
   newId?: ToolDialect["newId"];
 }
 
@@ -55,6 +57,7 @@ export function replyFormat({ template, prompt, tools = [], tokenizer }: Signs):
       else yield* readText(incoming);
     },
     ...(tags && { endOfReasoning: `\n${tags.close}\n\n` }),
+    ...(hasBegun && { reasoningUntil: tags.close }),
     ...(dialect?.newId && { newId: dialect.newId }),
   };
 }

@@ -1,0 +1,46 @@
+import { isObject } from "./json-file.js";
+
+/** Keywords under which names stand that anybody may choose. */
+const NAMING = new Set(["properties", "patternProperties", "$defs", "definitions"]);
+/** Keywords under which there is no schema. */
+const PLAIN = new Set(["const", "enum", "default", "examples"]);
+
+/**
+ * Where a schema has the keywords that llguidance says it does not know, for example
+ * `"not" at #/properties/name`. Nothing if it complains of something else.
+ */
+export function placesOf(message: string, schema: string): string[] {
+  const [, list] = /^Unimplemented keys: (\[.*?\])/.exec(message) ?? [];
+  const keywords = message.startsWith("oneOf")
+    ? ["oneOf"]
+    : list
+      ? (JSON.parse(list) as string[])
+      : [];
+  const root: unknown = JSON.parse(schema);
+  return keywords.map((keyword) => `"${keyword}" at ${placeOf(keyword, root, "#") ?? "#"}`);
+}
+
+/** The first place where a keyword stands. */
+function placeOf(keyword: string, schema: unknown, place: string): string | undefined {
+  if (Array.isArray(schema)) return firstIn(Object.entries(schema), keyword, place);
+  if (!isObject(schema)) return undefined;
+  if (Object.hasOwn(schema, keyword)) return place;
+  for (const [key, value] of Object.entries(schema)) {
+    if (PLAIN.has(key)) continue;
+    const within = `${place}/${key}`;
+    const found =
+      NAMING.has(key) && isObject(value)
+        ? firstIn(Object.entries(value), keyword, within)
+        : placeOf(keyword, value, within);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+function firstIn(entries: [string, unknown][], keyword: string, place: string): string | undefined {
+  for (const [key, value] of entries) {
+    const found = placeOf(keyword, value, `${place}/${key}`);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
