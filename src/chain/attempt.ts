@@ -1,5 +1,6 @@
 import { abortedBy, abortTogether } from "../abort.js";
 import { type LLMError, ProtocolError, StreamInterruptedError, typedError } from "../errors.js";
+import { type FormCheck, formCheck } from "../reply-form.js";
 import { checkCapabilities, type ProviderEvent } from "../providers/provider.js";
 import type { Attempt as AttemptRecord, LLMResponse, StreamEvent } from "../types.js";
 import { breakerOf, type Leg, nameLeg } from "./leg.js";
@@ -37,6 +38,7 @@ class AttemptedReply implements Reply {
   readonly #startedAt = performance.now();
   readonly #record: Omit<AttemptRecord, "durationMs">;
   readonly #collected: Collected = { content: "" };
+  #checkForm: FormCheck | undefined;
   #events: AsyncIterator<readonly ProviderEvent[]> | undefined;
   #held: StreamEvent[] | undefined;
   #warnings: string[] = [];
@@ -85,9 +87,13 @@ class AttemptedReply implements Reply {
     const unlink = abortTogether(this.#work, signal);
     this.#release = unlink;
     try {
-      const leftOut = checkCapabilities(request, this.#leg.provider);
+      const { provider } = this.#leg;
+      const leftOut = checkCapabilities(request, provider);
       this.#warnings = [...this.#call.warnings, ...leftOut];
       this.#leaveBreaker = breakerOf(this.#leg, request.model).enter();
+      // Not before the breaker: it must be entered before anything is waited for.
+      const { responseFormat } = request;
+      if (responseFormat && !provider.keepsForm) this.#checkForm = await formCheck(responseFormat);
       const free = await this.#leg.slots.take(signal);
       this.#release = () => {
         unlink();
@@ -174,6 +180,10 @@ class AttemptedReply implements Reply {
 
   #finish(event: ProviderEvent & { type: "finish" }): StreamEvent {
     const { type: _type, warnings = [], ...end } = event;
+    // A reply that was cut, or that calls tools, is not what was to have the form.
+    const problem =
+      end.finishReason === "stop" ? this.#checkForm?.(this.#collected.content) : undefined;
+    if (problem) throw this.#fail(problem);
     this.#record.phase = "done";
     this.#end(undefined);
     const { attempts, startedAt, requestId, responseId } = this.#call;
@@ -245,6 +255,7 @@ function countRetries(attempts: AttemptRecord[]): number {
 /** A failure after the first content; the caller's own end and limits of time stay what they are. */
 function interrupted(reason: LLMError): LLMError {
   if (["AbortError", "TimeoutError", "StreamInterruptedError"].includes(reason.name)) return reason;
+  if (reason.code === "schema_mismatch") return reason;
   const { status, url, hint } = reason;
   return new StreamInterruptedError(`The reply broke off: ${reason.message}`, {
     status,

@@ -12,6 +12,7 @@ const REPEATED = new Set([
   "rate_limited",
   "overloaded",
   "server_error",
+  "schema_mismatch",
 ]);
 
 /** Failures that a second attempt mends, or none. */

@@ -70,6 +70,7 @@ export class MlxProvider implements Provider {
     "promptCacheFile",
   ]);
   readonly firstPhase = "load";
+  readonly keepsForm = true;
   readonly defaultModel: string;
   readonly #isModelNamed: boolean;
   readonly #search: ModelSearch;

@@ -83,6 +83,8 @@ export interface Provider {
   readonly firstPhase: Attempt["phase"];
   /** What it honours; of anything else a request is freed or refused before `stream` sees it. */
   readonly capabilities: ReadonlySet<OptionalFeature>;
+  /** True if its replies have the form that a request asks for by themselves. */
+  readonly keepsForm?: boolean;
   /** Why it cannot work on this machine; undefined where it can. Asked before anything else. */
   unavailableBecause?(): string | undefined;
   /** True for a model that no other provider can know; undefined is a request that names none. */

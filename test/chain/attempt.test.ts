@@ -127,7 +127,7 @@ describe("what the provider lacks", () => {
 
   test("may be had from the next leg", async () => {
     const plain = new ScriptedProvider([reply("never")]);
-    const able = new ScriptedProvider([reply("here")], {
+    const able = new ScriptedProvider([reply('{"is":"here"}')], {
       capabilities: new Set(["responseFormat"]),
     });
     const request = { messages: "Hi", responseFormat: { type: "json_object" as const } };

@@ -26,6 +26,7 @@ describe("what is sent again to the same leg", () => {
     "rate_limited",
     "overloaded",
     "server_error",
+    "schema_mismatch",
   ])("%s: up to maxRetries times", async (code) => {
     expect(await timesSent(code)).toBe(4);
     expect(await timesSent(code, { maxRetries: 1 })).toBe(2);
