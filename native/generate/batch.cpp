@@ -288,6 +288,14 @@ void Batch::cut(const Verdict& verdict) {
   reply.count_appended(static_cast<int>(fed.size()));
 }
 
+/// Whether one op can filter the logits of all rows.
+bool Batch::all_draw_alike() const {
+  const Sampler& first = rows_[0].reply->sampler();
+  return std::ranges::all_of(rows_, [&](const Row& row) {
+    return !row.reply->is_constrained() && row.reply->sampler().draws_like(first);
+  });
+}
+
 /// Chooses a token for each row from their logits.
 std::vector<Sample> Batch::sample() {
   std::vector<Sample> samples(rows_.size());
@@ -295,6 +303,12 @@ std::vector<Sample> Batch::sample() {
       std::ranges::all_of(rows_, [](const Row& row) { return row.reply->is_plainly_greedy(); });
   if (all_greedy) {
     tokens_ = mx::argmax(logits_, -1);
+    return samples;
+  }
+  if (rows_.size() > 1 && all_draw_alike()) {
+    std::vector<Sampler*> samplers;
+    for (const Row& row : rows_) samplers.push_back(&row.reply->sampler());
+    tokens_ = Sampler::draw_together(samplers, logits_);
     return samples;
   }
   std::vector<array> tokens;

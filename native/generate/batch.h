@@ -54,6 +54,7 @@ class Batch {
   mx::array inputs(const mx::array& drafts) const;
   void keep_rows(const std::vector<int>& places);
   void forward();
+  bool all_draw_alike() const;
   void choose();
   std::vector<Sample> sample();
   void count_graph_time(std::chrono::steady_clock::time_point begin);

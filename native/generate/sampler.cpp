@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 #include <random>
+#include <tuple>
 
 using mx::array;
 
@@ -127,8 +128,8 @@ Sample Sampler::operator()(const array& raw_logits, const array& previous) {
   if (greedy) {
     sample.token = mx::argmax(logits, -1);
   } else {
-    const array choices = filter(logprobs);
-    sample.token = mx::categorical(choices * (1.0f / options_.temperature), next_key());
+    const array choices = tempered_choices(logprobs);
+    sample.token = mx::categorical(choices, next_key());
   }
   if (options_.logprobs) {
     sample.logprob = mx::take_along_axis(logprobs, mx::expand_dims(sample.token, 1), 1);
@@ -138,6 +139,33 @@ Sample Sampler::operator()(const array& raw_logits, const array& previous) {
     }
   }
   return sample;
+}
+
+bool Sampler::draws_like(const Sampler& other) const {
+  const auto is_plain = [](const Sampler& sampler) {
+    const auto& [options, state] = std::tie(sampler.options_, sampler.state_);
+    return options.temperature >= lowest_temperature && options.xtc_probability <= 0 &&
+           !options.logprobs && !sampler.bias_ && !state.history && !state.counts;
+  };
+  const auto filters = [](const SamplingOptions& options) {
+    return std::tie(options.temperature, options.top_p, options.min_p, options.top_k);
+  };
+  return is_plain(*this) && is_plain(other) && filters(options_) == filters(other.options_);
+}
+
+array Sampler::draw_together(std::span<Sampler* const> samplers, const array& raw_logits) {
+  const array logits = mx::astype(raw_logits, mx::float32);
+  const array choices = samplers[0]->tempered_choices(logits - mx::logsumexp(logits, -1));
+  std::vector<array> tokens;
+  for (Sampler* sampler : samplers) {
+    const int row = static_cast<int>(tokens.size());
+    tokens.push_back(mx::categorical(mx::slice(choices, 0, row, row + 1), sampler->next_key()));
+  }
+  return mx::concatenate(tokens, 0);
+}
+
+array Sampler::tempered_choices(const array& logprobs) {
+  return filter(logprobs) * (1.0f / options_.temperature);
 }
 
 array Sampler::penalize(array logits, const array& previous) {

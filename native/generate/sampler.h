@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -59,6 +60,12 @@ class Sampler {
   /// computing; empty at the first call.
   Sample operator()(const mx::array& logits, const mx::array& previous);
 
+  /// Whether both choose alike, but for the seed, and by nothing but logits.
+  bool draws_like(const Sampler& other) const;
+  /// Draws for samplers that all `draw_like` the first, from logits (n, vocab): (n) uint32, for
+  /// each what it would draw alone. Only the random numbers take an op for each.
+  static mx::array draw_together(std::span<Sampler* const> samplers, const mx::array& logits);
+
   const SamplerState& state() const { return state_; }
   /// Goes back to where the choice was made that left this behind.
   void set_state(const SamplerState& state) { state_ = state; }
@@ -66,6 +73,7 @@ class Sampler {
  private:
   mx::array penalize(mx::array logits, const mx::array& previous);
   mx::array filter(mx::array logprobs);
+  mx::array tempered_choices(const mx::array& logprobs);
   mx::array next_key();
 
   const SamplingOptions options_;

@@ -94,6 +94,20 @@ describeNative("replies in a batch", (addon) => {
       expect(await together(model, rows)).toEqual(expected);
     });
 
+    test.each([{ temperature: 1 }, { temperature: 0.7, topP: 0.9, minP: 0.02, topK: 12 }])(
+      "draw together, %j, what each draws alone",
+      async (sampling) => {
+        const rows: Row[] = [1, 2, 3, 1].map((seed, row) => ({
+          prompt: prompt.slice(row),
+          sampling: { ...sampling, maxTokens: 30, seed },
+          after: 2 * row,
+        }));
+        const expected = await alone(model, rows);
+        expect(new Set(expected.map(String)).size).toBe(rows.length);
+        expect(await together(model, rows)).toEqual(expected);
+      },
+    );
+
     test("keep their own log-probabilities", async () => {
       const sampling = { maxTokens: 12, stopTokens: [], temperature: 0, topLogprobs: 3 };
       const probabilities = async () => {
