@@ -9,6 +9,7 @@ import type { Outcome, Reply } from "./chain/route.js";
 import { checkListing } from "./check-question.js";
 import { type ConfigSources, resolveConfig, type Settings } from "./config/settings.js";
 import { LLMError, TimeoutError, typedError } from "./errors.js";
+import { generateObject, type ObjectRequest, type ObjectResponse } from "./generate-object.js";
 import { ModelLists } from "./model-lists.js";
 import { Primary, type PullOptions, type QueryOptions } from "./primary.js";
 import { createProvider } from "./providers/registry.js";
@@ -83,6 +84,16 @@ export class LLMClient {
   stream(request: string | LLMRequest | StreamingRequest): LLMStream {
     const work = new AbortController();
     return new ResponseStream(() => this.#open(request, work, false), work);
+  }
+
+  /**
+   * Gives a value that fits a schema: a JSON Schema, or one of zod, which types the value.
+   * @example
+   * const schema = z.object({ name: z.string(), born: z.int() });
+   * const { object } = await client.generateObject({ messages: "Ada Lovelace, born in 1815", schema });
+   */
+  generateObject<T = unknown>(request: ObjectRequest<T>): Promise<ObjectResponse<T>> {
+    return generateObject((whole) => this.#whole(whole), request);
   }
 
   /**

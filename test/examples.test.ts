@@ -198,6 +198,14 @@ describeNative("examples with the demo model", () => {
     expect(stdout).toContain("Paris");
   });
 
+  test("structured-output.mjs prints an object that fits its schema", async () => {
+    const { code, stdout, stderr } = await run("structured-output.mjs");
+    expect([code, stderr]).toEqual([0, ""]);
+    const { name, born, profession, ...rest } = JSON.parse(stdout) as Record<string, unknown>;
+    expect([typeof name, Number.isInteger(born), rest]).toEqual(["string", true, {}]);
+    expect(["mathematician", "painter", "writer"]).toContain(profession);
+  });
+
   test("generate.mjs prints the answer", async () => {
     const result = await run("generate.mjs", ["What is 7 + 5?"]);
     expect(result).toMatchObject({ code: 0, signal: null });

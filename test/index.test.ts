@@ -58,7 +58,7 @@ describe("what is loaded", () => {
     const files = await loadedFiles(code);
     expect(files).toContain(esModule);
     expect(files.filter((file) => !isFirst(file))).toEqual([]);
-    expect(files.length).toBeLessThan(12);
+    expect(files.length).toBeLessThan(14);
   });
 
   test("requiring the package takes one file", async () => {

@@ -24,6 +24,11 @@ export async function readSchema(source: string): Promise<Record<string, unknown
   throw new UsageError(`${name} is no JSON object.`);
 }
 
+/** A Lark grammar in a file. */
+export async function readGrammar(file: string): Promise<string> {
+  return (await readNamed(file, `The grammar ${file}`)).toString("utf8");
+}
+
 /** A list of tools in JSON: written out, or in a file. The client checks each of them. */
 export async function readTools(source: string): Promise<Tool[]> {
   const { value, name } = await readJson(source, "The list of tools", "[");

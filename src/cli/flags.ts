@@ -1,5 +1,12 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
-import type { ConfigSources, LLMConfig, LLMRequest, Reasoning, ProviderName } from "../index.js";
+import type {
+  ConfigSources,
+  LLMConfig,
+  LLMRequest,
+  Reasoning,
+  ProviderName,
+  ResponseFormat,
+} from "../index.js";
 import { addMlxFlags, type MlxFlags, splitMlxFlags } from "./mlx-flags.js";
 import { numberFlag, type Range } from "./number-flag.js";
 
@@ -42,6 +49,9 @@ export interface GenerationFlags extends MlxFlags {
   reasoning?: keyof typeof REASONING;
   reasoningTokens?: number;
   schema?: string;
+  jsonObject?: boolean;
+  regex?: string;
+  grammar?: string;
   tools?: string;
   image?: string[];
 }
@@ -100,9 +110,23 @@ export function addGenerationFlags(command: Command): Command {
   add("--reasoning-tokens", "make the model answer after so many", { whole: true, min: 1 });
   command
     .option("--tools <file>", "JSON list of tools that the model may call: a file, or written out")
-    .option("--schema <file>", "JSON Schema that the reply must fit: a file, or written out")
     .option("--image <file>", "picture to show the model; may be repeated", collect("--image"));
+  for (const option of formOptions()) command.addOption(option);
   return addMlxFlags(command);
+}
+
+/** The flags that say what form the reply has, of which only one may be given. */
+function formOptions(): Option[] {
+  const options = [
+    new Option("--schema <file>", "JSON Schema that the reply must fit: a file, or written out"),
+    new Option("--json-object", "the reply must be a JSON object"),
+    new Option("--regex <pattern>", "regular expression that the whole reply must match"),
+    new Option("--grammar <file>", "Lark grammar that the reply must follow"),
+  ];
+  const names = options.map((option) => option.attributeName());
+  return options.map((option) =>
+    option.conflicts(names.filter((name) => name !== option.attributeName())),
+  );
 }
 
 /** Where the client's settings come from and the ways to print, from parsed flags. */
@@ -135,12 +159,18 @@ export function modelOptions(
 export function requestOptions(flags: GenerationFlags): Omit<LLMRequest, "messages"> {
   const { mlx, others } = splitMlxFlags(flags);
   const { system: _system, schema: _schema, image: _image, tools: _tools, ...rest } = others;
-  const { reasoning, reasoningTokens, ...asked } = rest;
+  const { reasoning, reasoningTokens, jsonObject, regex, grammar: _grammar, ...asked } = rest;
   return withoutUndefined({
     ...asked,
     reasoning: reasoningOf(reasoning, reasoningTokens),
+    responseFormat: formOf(jsonObject, regex),
     providerOptions: Object.keys(mlx).length === 0 ? undefined : { mlx },
   });
+}
+
+function formOf(jsonObject?: boolean, pattern?: string): ResponseFormat | undefined {
+  if (pattern !== undefined) return { type: "regex", pattern };
+  return jsonObject ? { type: "json_object" } : undefined;
 }
 
 function reasoningOf(level?: keyof typeof REASONING, maxTokens?: number): Reasoning | undefined {

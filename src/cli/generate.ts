@@ -8,7 +8,7 @@ import type {
   ProviderName,
   ToolCall,
 } from "../index.js";
-import { readImages, readSchema, readTools } from "./attachments.js";
+import { readGrammar, readImages, readSchema, readTools } from "./attachments.js";
 import { openClient } from "./client.js";
 import {
   addCommonFlags,
@@ -35,6 +35,8 @@ export interface GenerateOptions extends CommonOptions {
   images: string[];
   /** A file, or JSON. */
   schema?: string;
+  /** A file. */
+  grammar?: string;
   /** A file, or JSON. */
   tools?: string;
   request: Omit<LLMRequest, "messages">;
@@ -80,9 +82,10 @@ export function generateCommand(run: (options: GenerateOptions) => Promise<void>
       }
       const request = requestOptions(generation);
       const common = chooseMlx(commonOptions(given, command), mlxFlags(request), command);
-      const { system, schema, tools, image: images = [] } = generation;
+      const { system, schema, grammar, tools, image: images = [] } = generation;
+      const files = { images, schema, grammar, tools };
       const output = { stream, usage, hideReasoning };
-      return run({ ...common, words, system, images, schema, tools, request, ...output });
+      return run({ ...common, words, system, ...files, request, ...output });
     });
 }
 
@@ -126,7 +129,7 @@ function ioOfPeer(io: Io): Io {
 }
 
 async function readRequest(options: GenerateOptions, io: Io): Promise<LLMRequest> {
-  const { words, system, images, schema, tools, request } = options;
+  const { words, system, images, schema, grammar, tools, request } = options;
   const text = await readPrompt(words, io);
   const pictures = await readImages(images);
   const parts: ContentPart[] = [{ type: "text", text }, ...pictures];
@@ -136,6 +139,9 @@ async function readRequest(options: GenerateOptions, io: Io): Promise<LLMRequest
   if (tools !== undefined) filed.tools = await readTools(tools);
   if (schema !== undefined) {
     filed.responseFormat = { type: "json_schema", schema: await readSchema(schema) };
+  }
+  if (grammar !== undefined) {
+    filed.responseFormat = { type: "grammar", grammar: await readGrammar(grammar) };
   }
   return { ...request, ...filed, messages };
 }

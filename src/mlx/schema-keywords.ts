@@ -1,4 +1,4 @@
-import { isObject } from "./json-file.js";
+import { isObject } from "../fields.js";
 
 /** Keywords under which names stand that anybody may choose. */
 const NAMING = new Set(["properties", "patternProperties", "$defs", "definitions"]);

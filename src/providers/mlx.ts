@@ -11,6 +11,7 @@ import { type ModelLease, ModelPool, type WantedModel } from "../mlx/model-pool.
 import { loadNative, nativeAvailability } from "../mlx/native.js";
 import type { PromptCacheOptions } from "../mlx/prompt-cache.js";
 import { generationError } from "../mlx/native-errors.js";
+import { responseGrammar } from "../mlx/response-grammar.js";
 import type { NativeSampling } from "../mlx/native-types.js";
 import { toNativeSampling } from "../mlx/sampling.js";
 import type { CheckedPromptCache, CheckedRequest } from "../request.js";
@@ -227,7 +228,6 @@ export class MlxProvider implements Provider {
       const { admit } = await import("../mlx/admission.js");
       const { generateText } = await import("../mlx/generation.js");
       const { buildPrompt } = await import("../mlx/prompt.js");
-      const { responseGrammar } = await import("../mlx/response-grammar.js");
       const prompt = before?.prompt ?? (await buildPrompt(model, request, signal));
       const { tokens, boundaries, maxTokens, format, warnings } = prompt;
       if (name === DEMO && request.model === undefined && !this.#isModelNamed) {

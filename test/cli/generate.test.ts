@@ -198,6 +198,9 @@ describe("flags", () => {
     [["--tools", "tools.json"], { tools: "tools.json", request: {} }],
     [["--image", "a.png", "--image", "b.jpg"], { images: ["a.png", "b.jpg"], request: {} }],
     [["--schema", "person.json"], { schema: "person.json", request: {} }],
+    [["--grammar", "move.lark"], { grammar: "move.lark", request: {} }],
+    [["--json-object"], { request: { responseFormat: { type: "json_object" } } }],
+    [["--regex", "a+"], { request: { responseFormat: { type: "regex", pattern: "a+" } } }],
     [["--json", "--top-logprobs", "3"], { request: { topLogprobs: 3 } }],
     [["--json", "--logprobs"], { request: { logprobs: true } }],
     [["--system", "Be brief."], { system: "Be brief.", request: {} }],
@@ -211,6 +214,10 @@ describe("flags", () => {
   });
 
   test.each([
+    [
+      ["--regex", "a", "--json-object"],
+      "option '--json-object' cannot be used with option '--regex <pattern>'",
+    ],
     [["-t", "3"], "argument '3' is invalid. --temperature must be a number from 0 to 2."],
     [["-t", "-0.1"], "argument '-0.1' is invalid. --temperature must be a number from 0 to 2."],
     [["-t", "warm"], "argument 'warm' is invalid. --temperature must be a number from 0 to 2."],
