@@ -11,7 +11,6 @@ import { type ModelLease, ModelPool, type WantedModel } from "../mlx/model-pool.
 import { loadNative, nativeAvailability } from "../mlx/native.js";
 import type { PromptCacheOptions } from "../mlx/prompt-cache.js";
 import { generationError } from "../mlx/native-errors.js";
-import { responseGrammar } from "../mlx/response-grammar.js";
 import type { NativeSampling } from "../mlx/native-types.js";
 import { toNativeSampling } from "../mlx/sampling.js";
 import type { CheckedPromptCache, CheckedRequest } from "../request.js";
@@ -53,6 +52,7 @@ export class MlxProvider implements Provider {
   readonly name = "mlx";
   readonly capabilities: ReadonlySet<OptionalFeature> = new Set([
     "tools",
+    "toolChoice",
     "reasoning",
     "reasoning.maxTokens",
     "responseFormat",
@@ -228,6 +228,8 @@ export class MlxProvider implements Provider {
       const { admit } = await import("../mlx/admission.js");
       const { generateText } = await import("../mlx/generation.js");
       const { buildPrompt } = await import("../mlx/prompt.js");
+      const { callChoice } = await import("../mlx/call-choice.js");
+      const { responseGrammar } = await import("../mlx/response-grammar.js");
       const prompt = before?.prompt ?? (await buildPrompt(model, request, signal));
       const { tokens, boundaries, maxTokens, format, warnings } = prompt;
       if (name === DEMO && request.model === undefined && !this.#isModelNamed) {
@@ -237,6 +239,7 @@ export class MlxProvider implements Provider {
         ...toNativeSampling(request, model, maxTokens),
         ...admit(model, tokens.length + (before?.cache.tokens ?? 0), request.providerOptions?.mlx),
         ...(await responseGrammar(model, request, format)),
+        ...(await callChoice(model, request, format)),
         promptCacheFile: before?.cache,
         boundaries,
         draftModel: draft?.model.native,

@@ -1,3 +1,4 @@
+import type { CallFrame } from "../tools/call-grammar.js";
 import { beginCall, readText } from "../tools/dialect.js";
 import type { Incoming, Reading } from "./incoming.js";
 import { takeJson } from "./json-text.js";
@@ -16,6 +17,18 @@ export const HARMONY_MARKS = [START, CHANNEL, MESSAGE, CONSTRAIN, END, CALL, RET
 
 /** What ends the reasoning and begins the answer. */
 export const HARMONY_ANSWER = `${END}${START}assistant${CHANNEL}final${MESSAGE}`;
+
+/** How it writes calls. */
+export const HARMONY_FRAME: CallFrame = {
+  call: (name) => [[`${CHANNEL}commentary to=functions.${name} ${CONSTRAIN}json${MESSAGE}`], ""],
+};
+
+/** Thoughts before a call; no token of the form is text. */
+export const HARMONY_REASONING = [
+  `${CHANNEL}analysis${MESSAGE}`,
+  /(.|\n)*/,
+  `${END}${START}assistant`,
+];
 
 /** Whether a chat template writes harmony. */
 export function isHarmony(template: string): boolean {

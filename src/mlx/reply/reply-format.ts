@@ -7,7 +7,15 @@ import {
 } from "../tools/dialect.js";
 import { dialectOf } from "../tools/dialects.js";
 import type { Tokenizer } from "../tokenizer.js";
-import { HARMONY_ANSWER, HARMONY_MARKS, isHarmony, readHarmony } from "./harmony.js";
+import type { CallFrame, Part } from "../tools/call-grammar.js";
+import {
+  HARMONY_ANSWER,
+  HARMONY_FRAME,
+  HARMONY_MARKS,
+  HARMONY_REASONING,
+  isHarmony,
+  readHarmony,
+} from "./harmony.js";
 import type { Incoming, Reading } from "./incoming.js";
 import {
   beginsReasoning,
@@ -26,6 +34,16 @@ export interface ReplyFormat {
   /** The mark at which reasoning ends that the prompt has begun. */
   reasoningUntil?: string;
   newId?: ToolDialect["newId"];
+  /** How a reply can be kept to calls. */
+  calls?: CallsFormat;
+}
+
+/** Calls, and what may stand before them. */
+export interface CallsFormat {
+  frame: CallFrame;
+  marks: string[];
+  /** Reasoning that may come first, as tokens and regular expressions. */
+  prelude: Part[];
 }
 
 /** Text and nothing else. */
@@ -43,14 +61,21 @@ interface Signs {
 /** How the reply to a prompt will be written, as far as its chat template tells. */
 export function replyFormat({ template, prompt, tools = [], tokenizer }: Signs): ReplyFormat {
   if (isHarmony(template)) {
-    return { marks: HARMONY_MARKS, read: readHarmony, endOfReasoning: HARMONY_ANSWER };
+    return {
+      marks: HARMONY_MARKS,
+      read: readHarmony,
+      endOfReasoning: HARMONY_ANSWER,
+      calls: { frame: HARMONY_FRAME, marks: HARMONY_MARKS, prelude: HARMONY_REASONING },
+    };
   }
   const tags = reasoningTagsOf(template, tokenizer);
   const hasBegun = tags !== undefined && beginsReasoning(prompt, tags);
   const dialect = tools.length > 0 ? dialectOf(template) : undefined;
   const offered: OfferedTools = new Map(tools.map((tool) => [tool.function.name, tool.function]));
+  const marks = [...marksOf(tags), ...(dialect?.openings ?? []), ...(dialect?.marks ?? [])];
+  const frame = dialect?.frame?.(template);
   return {
-    marks: [...marksOf(tags), ...(dialect?.openings ?? []), ...(dialect?.marks ?? [])],
+    marks,
     *read(incoming) {
       if (tags) yield* readReasoning(incoming, tags, hasBegun);
       if (dialect) yield* readTextAndCalls(incoming, dialect, offered);
@@ -59,8 +84,19 @@ export function replyFormat({ template, prompt, tools = [], tokenizer }: Signs):
     ...(tags && { endOfReasoning: `\n${tags.close}\n\n` }),
     ...(hasBegun && { reasoningUntil: tags.close }),
     ...(dialect?.newId && { newId: dialect.newId }),
+    ...(frame && {
+      calls: {
+        frame,
+        marks,
+        prelude: tags && !hasBegun ? [tags.open, THOUGHTS, tags.close, BLANKS] : [],
+      },
+    }),
   };
 }
+
+/** Thoughts that do not hold the beginning of a closing tag; Rust wants brackets escaped. */
+const THOUGHTS = /([^<\x5b]|<[^/]|\x5b[^/])*/;
+const BLANKS = /\s{0,3}/;
 
 function marksOf(tags: ReasoningTags | undefined): string[] {
   if (!tags) return [];

@@ -37,4 +37,15 @@ export const DEEPSEEK: ToolDialect = {
     yield* incoming.skip(SECTION_END);
     return hasCalled;
   },
+  frame: (template) => {
+    const frame = { begin: SECTION, end: SECTION_END };
+    if (!template.includes(FENCE)) {
+      return { ...frame, call: (name) => [[`${BEGIN}${name}${SEPARATOR}`], END] };
+    }
+    const call = (name: string): [string[], string] => [
+      [`${BEGIN}function${SEPARATOR}${name}\n${FENCE}json\n`],
+      `\n${FENCE}${END}`,
+    ];
+    return { ...frame, separator: "\n", call };
+  },
 };

@@ -1,6 +1,7 @@
 import { parseJson } from "../../fields.js";
 import type { Incoming, Reading } from "../reply/incoming.js";
 import { ArgumentWriter } from "./argument-writer.js";
+import type { CallFrame } from "./call-grammar.js";
 import { beginCall, isFunctionName, type OfferedTools, type ToolDialect } from "./dialect.js";
 
 /** `<invoke name="look"><parameter name="at">it</parameter></invoke>`, between two marks. */
@@ -10,6 +11,8 @@ function invokeTag(open: string, close: string, prefix = ""): ToolDialect {
     isTaughtBy: (template) => template.includes(open) || template.includes(`${prefix}invoke name=`),
     openings: [open],
     marks: [close, prefix],
+    // The other one says of each value what it is.
+    ...(prefix === "" && { frame: () => frameOf(open, close) }),
     *read(incoming, _opening, tools) {
       let hasCalled = false;
       yield* incoming.skipSpace();
@@ -21,6 +24,15 @@ function invokeTag(open: string, close: string, prefix = ""): ToolDialect {
       yield* incoming.skip(close);
       return hasCalled;
     },
+  };
+}
+
+function frameOf(open: string, close: string): CallFrame {
+  return {
+    begin: `${open}\n`,
+    end: close,
+    call: (name) => [[`<invoke name="${name}">\n`], "</invoke>\n"],
+    argument: (key) => [`<parameter name="${key}">`, "</parameter>\n"],
   };
 }
 

@@ -32,5 +32,10 @@ export const KIMI: ToolDialect = {
     yield* incoming.skip(SECTION_END);
     return hasCalled;
   },
+  frame: () => ({
+    begin: SECTION,
+    end: SECTION_END,
+    call: (name) => [[`${BEGIN}functions.${name}:`, /[0-9]{1,3}/, ARGUMENTS], END],
+  }),
   newId: (name, index) => `functions.${name}:${index}`,
 };

@@ -14,6 +14,10 @@ export const LLAMA: ToolDialect = {
   isTaughtBy: (template) => PYTHON.some((mark) => template.includes(mark)),
   openings: [],
   marks: [...PYTHON, PYTHON_END],
+  frame: () => ({
+    separator: "; ",
+    call: (name) => [[`{"name": "${name}", "parameters": `], "}"],
+  }),
   *read(incoming, _opening, tools) {
     yield* incoming.skipSpace();
     for (const mark of PYTHON) yield* incoming.skip(mark);

@@ -26,6 +26,15 @@ export const MISTRAL: ToolDialect = {
     yield { type: "call-end" };
     return true;
   },
+  frame: (template) =>
+    template.includes(ARGUMENTS)
+      ? { call: (name) => [[`${OPENING}${name}${ARGUMENTS}`], ""] }
+      : {
+          begin: `${OPENING} [`,
+          separator: ", ",
+          end: "]",
+          call: (name) => [[`{"name": "${name}", "arguments": `], "}"],
+        },
   newId: shortId,
 };
 

@@ -218,6 +218,7 @@ export const DIALECT_REPLIES: DialectReply[] = [
       "<｜tool▁call▁begin｜>",
       "<｜tool▁sep｜>",
       "<｜tool▁call▁end｜>",
+      "<｜tool▁calls▁end｜>",
     ],
     calls: CALLS,
   },
@@ -228,6 +229,13 @@ export const DIALECT_REPLIES: DialectReply[] = [
       'Sure.<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>get_weather<｜tool▁sep｜>{"city": "Paris", "days": 3}' +
       '<｜tool▁call▁end｜><｜tool▁call▁begin｜>get_time<｜tool▁sep｜>{"zone": "a \\"b\\" {c}, <d>"}' +
       "<｜tool▁call▁end｜><｜tool▁calls▁end｜>",
+    special: [
+      "<｜tool▁calls▁begin｜>",
+      "<｜tool▁call▁begin｜>",
+      "<｜tool▁sep｜>",
+      "<｜tool▁call▁end｜>",
+      "<｜tool▁calls▁end｜>",
+    ],
     calls: CALLS,
     text: "Sure.",
   },
