@@ -37,8 +37,7 @@ Reply::Reply(
       constraint_(Constraint::of(options_.grammar, options_.stop_tokens, model.vocab_size())),
       // Where a grammar says what may come, each choice waits for the one before it.
       speculation_(
-          is_solo() || constraint_ ? nullptr
-                                   : Speculation::of(options_.speculation, model)) {
+          is_solo() || constraint_ ? nullptr : Speculation::of(options_.speculation, model)) {
   timeline_ = {std::move(cache), mx::from_data(std::span(tokens_).last(1)), {}};
   if (options_.max_kv_size > 0) timeline_.cache.limit(options_.max_kv_size);
   stats_.prompt_tokens = options_.tokens_before + static_cast<int>(prompt_length_);
