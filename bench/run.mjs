@@ -1,6 +1,6 @@
 // npm run bench: how this package compares with mlx-lm on this machine, in one run.
-//   --only decode,graph   measures only these: decode, prefill, graph, speculation, second-turn,
-//                         batch, import, start, load, event-loop
+//   --only decode,graph   measures only these: decode, prefill, graph, host, speculation,
+//                         second-turn, batch, import, start, load, event-loop
 //   --pairs 7             measurements of each side
 //   --python FILE         a Python with mlx-lm; else LLM_CLIENT_ORACLE_PYTHON, else one of its own
 //   --json                prints the figures as JSON
@@ -13,6 +13,7 @@ import { root } from "../scripts/native/tools.mjs";
 import { loadAddon } from "./addon.mjs";
 import { measureBatch } from "./batch.mjs";
 import { measureEventLoop } from "./event-loop.mjs";
+import { measureHost } from "./host.mjs";
 import { measureImport } from "./import.mjs";
 import { measureLoad } from "./load.mjs";
 import { benchModels, findPython, startReference } from "./python.mjs";
@@ -25,6 +26,7 @@ const known = [
   "decode",
   "prefill",
   "graph",
+  "host",
   "speculation",
   "second-turn",
   "batch",
@@ -77,6 +79,7 @@ async function bench() {
       reference.close();
     }
   }
+  if (parts.includes("host")) tables.push(await measureHost({ addon, folder: demo, pairs }));
   if (parts.includes("batch")) {
     const folders = [models["llama-4x64"], models["llama-6x128"], models["qwen3_5-8x128"]];
     const reference = startReference(python);
