@@ -286,50 +286,6 @@ class DecoderLayer {
   RMSNorm input_layernorm_, post_attention_layernorm_;
 };
 
-/// Guesses a token more with an attention layer of its own; token vectors and the matrix of the
-/// logits are the model's. What it guesses from again is what the logits are made of.
-class MTP : public MtpHead {
- public:
-  MTP(const ModelArgs& args, Weights& weights, const RoPE& rope, Embedding embed_tokens,
-      std::optional<Linear> lm_head)
-      : pre_fc_norm_embedding_(
-            weights, "mtp.pre_fc_norm_embedding", args.hidden_size, args.rms_norm_eps),
-        pre_fc_norm_hidden_(weights, "mtp.pre_fc_norm_hidden", args.hidden_size, args.rms_norm_eps),
-        fc_(weights, "mtp.fc", 2 * args.hidden_size, args.hidden_size),
-        layer_(
-            args, weights, "mtp.layers.0", /* is_linear */ false,
-            weights.has("mtp.layers.0.mlp.gate.weight"), rope),
-        norm_(weights, "mtp.norm", args.hidden_size, args.rms_norm_eps),
-        embed_tokens_(std::move(embed_tokens)),
-        lm_head_(std::move(lm_head)) {}
-
-  array operator()(const array& hidden, const array& following, Cache& cache) const override {
-    const array tokens = mx::expand_dims(following, 0);
-    const Masks masks(cache, tokens);
-    const array both[] = {
-        pre_fc_norm_embedding_(embed_tokens_(tokens)), pre_fc_norm_hidden_(hidden)};
-    return norm_(layer_(fc_(mx::concatenate(both, 1)), masks, cache, 0));
-  }
-
-  array logits(const array& hidden) const override {
-    return lm_head_ ? (*lm_head_)(hidden) : embed_tokens_.as_linear(hidden);
-  }
-
-  Cache make_cache() const override {
-    Cache cache;
-    cache.add<KVCache>();
-    return cache;
-  }
-
- private:
-  RMSNorm pre_fc_norm_embedding_, pre_fc_norm_hidden_;
-  Linear fc_;
-  DecoderLayer layer_;
-  RMSNorm norm_;
-  Embedding embed_tokens_;
-  std::optional<Linear> lm_head_;
-};
-
 class Qwen3Next : public Model {
  public:
   Qwen3Next(const ModelArgs& args, Weights& weights, bool has_mtp)
@@ -345,7 +301,12 @@ class Qwen3Next : public Model {
     if (!args.tie_word_embeddings) {
       lm_head_.emplace(weights, "lm_head", args.hidden_size, args.vocab_size);
     }
-    if (has_mtp) mtp_head_ = std::make_shared<MTP>(args, weights, rope, embed_tokens_, lm_head_);
+    if (has_mtp) {
+      const bool is_sparse = weights.has("mtp.layers.0.mlp.gate.weight");
+      DecoderLayer layer(args, weights, "mtp.layers.0", /* is_linear */ false, is_sparse, rope);
+      mtp_head_ = std::make_shared<MtpModule<DecoderLayer>>(
+          weights, args.hidden_size, args.rms_norm_eps, std::move(layer), embed_tokens_, lm_head_);
+    }
   }
 
   array operator()(const array& tokens, Cache& cache) const override {
@@ -381,7 +342,7 @@ class Qwen3Next : public Model {
   std::vector<DecoderLayer> layers_;
   RMSNorm norm_;
   std::optional<Linear> lm_head_;
-  std::shared_ptr<const MTP> mtp_head_;  // nothing if the checkpoint has none
+  std::shared_ptr<const MtpHead> mtp_head_;  // nothing if the checkpoint has none
 };
 
 }  // namespace

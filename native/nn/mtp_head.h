@@ -1,11 +1,14 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <utility>
 
 #include "mlx/ops.h"
 #include "nn/cache.h"
+#include "nn/kv_cache.h"
 #include "nn/linear.h"
+#include "nn/mask.h"
 #include "nn/norm.h"
 #include "weights.h"
 
@@ -72,4 +75,49 @@ class NextTokenHead : public MtpHead {
   Block block_;
   Embedding embed_tokens_;
   Linear lm_head_;
+};
+
+/// Qwen's head: `Layer` is the model's decoder layer, with attention; token vectors and the matrix
+/// of the logits, if they are not the same, are the model's. What it guesses from again is what the
+/// logits are made of.
+template <typename Layer>
+class MtpModule : public MtpHead {
+ public:
+  MtpModule(
+      Weights& weights, int hidden_size, float norm_eps, Layer layer, Embedding embed_tokens,
+      std::optional<Linear> lm_head)
+      : pre_fc_norm_embedding_(weights, "mtp.pre_fc_norm_embedding", hidden_size, norm_eps),
+        pre_fc_norm_hidden_(weights, "mtp.pre_fc_norm_hidden", hidden_size, norm_eps),
+        fc_(weights, "mtp.fc", 2 * hidden_size, hidden_size),
+        layer_(std::move(layer)),
+        norm_(weights, "mtp.norm", hidden_size, norm_eps),
+        embed_tokens_(std::move(embed_tokens)),
+        lm_head_(std::move(lm_head)) {}
+
+  mx::array operator()(
+      const mx::array& hidden, const mx::array& following, Cache& cache) const override {
+    const mx::array tokens = mx::expand_dims(following, 0);
+    const Masks masks(cache, tokens);
+    const mx::array both[] = {
+        pre_fc_norm_embedding_(embed_tokens_(tokens)), pre_fc_norm_hidden_(hidden)};
+    return norm_(layer_(fc_(mx::concatenate(both, 1)), masks, cache, 0));
+  }
+
+  mx::array logits(const mx::array& hidden) const override {
+    return lm_head_ ? (*lm_head_)(hidden) : embed_tokens_.as_linear(hidden);
+  }
+
+  Cache make_cache() const override {
+    Cache cache;
+    cache.add<KVCache>();
+    return cache;
+  }
+
+ private:
+  RMSNorm pre_fc_norm_embedding_, pre_fc_norm_hidden_;
+  Linear fc_;
+  Layer layer_;
+  RMSNorm norm_;
+  Embedding embed_tokens_;
+  std::optional<Linear> lm_head_;
 };
