@@ -48,6 +48,7 @@ test("continues a prompt", async () => {
 });
 
 test("passes options, a schema and the time to stay on", async () => {
+  running.ollama.replies.once({ text: ["{}"] });
   const format = { type: "object" };
   await ollama.chat({
     model: "m",

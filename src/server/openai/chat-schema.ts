@@ -1,7 +1,7 @@
 import * as z from "zod/mini";
 import { allow } from "../../validation.js";
 import { anything, may } from "../schemas.js";
-import { functionName, jsonSchemaFormat, stops } from "./shared-schema.js";
+import { completionFields, functionName, jsonSchemaFormat } from "./shared-schema.js";
 
 const text = z.strictObject({ type: z.literal("text"), text: z.string("a string") });
 
@@ -106,28 +106,9 @@ const responseFormat = z.discriminatedUnion(
 /** The fields of a request for a chat completion that this server knows. */
 export const chatSchema = z.strictObject(
   {
-    model: may(allow.text("the name of a model")),
+    ...completionFields,
     messages: z.array(message, "a list of messages").check(z.minLength(1, "at least one message")),
-    stream: may(allow.flag()),
-    stream_options: may(
-      z.strictObject(
-        { include_usage: may(allow.flag()), include_obfuscation: anything },
-        "an object { include_usage }",
-      ),
-    ),
-    temperature: may(allow.number(0, 2)),
-    top_p: may(allow.number(1e-6, 1)),
-    top_k: may(allow.whole(0)),
-    min_p: may(allow.number(0, 1)),
-    max_tokens: may(allow.whole(1)),
     max_completion_tokens: may(allow.whole(1)),
-    n: may(z.literal(1, "1")),
-    stop: may(stops),
-    seed: may(allow.whole(0)),
-    presence_penalty: may(allow.number(-2, 2)),
-    frequency_penalty: may(allow.number(-2, 2)),
-    repetition_penalty: may(allow.number(1e-6, 1e6)),
-    logit_bias: may(z.record(z.string(), z.number("a number"), "an object { token id: bias }")),
     logprobs: may(allow.flag()),
     top_logprobs: may(allow.whole(0, 20)),
     tools: may(z.array(tool, "a list of tools")),
