@@ -1,5 +1,5 @@
 import { abortedBy } from "../abort.js";
-import { ModelLoadError, ValidationError } from "../errors.js";
+import { ModelLoadError } from "../errors.js";
 import type { Quantize } from "../quantize.js";
 import { AdaptedModels } from "./adapted-models.js";
 import { type ChatTemplate, loadChatTemplate } from "./chat-template.js";
@@ -103,7 +103,6 @@ export async function loadModel(
       memoryLimit: limit,
       shared: group !== undefined,
       withAdapter: async (adapter, until) => {
-        if (group) throw unsharedAdapter();
         const { native, release } = await adapted.with(adapter, until);
         return { model: { ...model, native }, release };
       },
@@ -173,12 +172,6 @@ export function checkNotQuantized({ config, folder }: ModelFiles): void {
     url: folder,
     hint: "Load it as it is, or choose the checkpoint that it was made from.",
   });
-}
-
-function unsharedAdapter(): ValidationError {
-  const message = "An adapter cannot be used with a model that several processes share.";
-  const hint = "Merge it into the weights first, or leave out distributed.";
-  return new ValidationError(message, { code: "unsupported", hint });
 }
 
 function stopTokensOf(

@@ -360,9 +360,14 @@ async function goOnBehind(
   return continueKeptPrompt(keeper, promptCacheFile, request, signal);
 }
 
-/** Processes that share a model take one step at a time, and each has a part of what is kept. */
-function refuseShared({ draftModel, promptLookup, promptCacheFile }: MlxOptions = {}): void {
+/**
+ * Processes that share a model take one step at a time, and each has a part of what is kept. Asked
+ * before the model is loaded: when it is, the others may have refused and ended.
+ */
+function refuseShared(options: MlxOptions = {}): void {
+  const { adapter, draftModel, promptLookup, promptCacheFile } = options;
   const name = Object.entries({
+    adapter,
     draftModel,
     promptLookup: typeof promptLookup === "object" ? promptLookup : undefined,
     promptCacheFile,

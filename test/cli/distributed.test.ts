@@ -68,15 +68,12 @@ describeNative("generate --distributed", () => {
   });
 
   test("is refused with an adapter", async () => {
-    const MLX_HOSTFILE = await writeHostFile(scratch);
     const adapter = join(modelsFolder, "../adapters/lora");
     const args = [...generate, "--distributed", "--adapter", adapter, question];
-    const start = (MLX_RANK: string) => runCli(args, { env: { MLX_HOSTFILE, MLX_RANK } });
-    const message = "An adapter cannot be used with a model that several processes share.";
-    for (const { code, stderr } of await Promise.all([start("0"), start("1")])) {
-      expect([code, stderr]).toEqual([2, expect.stringContaining(message)]);
-    }
-  }, 20_000);
+    const { code, stderr } = await runCli(args);
+    const message = "adapter is not for a model that processes share";
+    expect([code, stderr]).toEqual([2, expect.stringContaining(message)]);
+  });
 
   test("is refused beside a provider that has none", async () => {
     const args = ["generate", "-p", "ollama", "--distributed", question];
