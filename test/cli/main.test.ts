@@ -23,29 +23,39 @@ describe("help", () => {
   test("names the commands that work, and no others", async () => {
     const { code, stdout, stderr } = await run(["--help"]);
     expect([code, stderr]).toEqual([0, ""]);
-    const commands = [...stdout.matchAll(/^ {2}([a-z]+) /gm)].map(([, name]) => name);
+    const commands = [...stdout.matchAll(/^ {2}([a-z-]+) /gm)].map(([, name]) => name);
     expect(commands).toEqual([
       "generate",
+      "cache-prompt",
       "models",
       "pull",
       "health",
       "fit",
       "convert",
+      "serve",
       "config",
       "completion",
       "help",
     ]);
   });
 
-  test.each(["generate", "models", "pull", "health", "fit", "convert", "config", "completion"])(
-    "%s shows what it does, with examples",
-    async (name) => {
-      const { code, stdout } = await run(["help", name]);
-      expect(code).toBe(0);
-      expect(stdout).toContain(`Usage: llm-client ${name}`);
-      expect(stdout).toContain(`$ llm-client ${name}`);
-    },
-  );
+  test.each([
+    "generate",
+    "models",
+    "pull",
+    "health",
+    "fit",
+    "convert",
+    "cache-prompt",
+    "serve",
+    "config",
+    "completion",
+  ])("%s shows what it does, with examples", async (name) => {
+    const { code, stdout } = await run(["help", name]);
+    expect(code).toBe(0);
+    expect(stdout).toContain(`Usage: llm-client ${name}`);
+    expect(stdout).toContain(`$ llm-client ${name}`);
+  });
 
   test.each([["--version"], ["-V"], ["--version", "models"]])(
     "%s prints the package's version",
