@@ -1,5 +1,6 @@
 import type { AnySchemaObject, ErrorObject, ValidateFunction } from "ajv";
 import { GenerationError, type LLMError, ValidationError } from "./errors.js";
+import { isObject } from "./fields.js";
 import type { ResponseFormat } from "./types.js";
 
 /** Says what is wrong with the content of a whole reply; nothing if it has its form. */
@@ -15,7 +16,7 @@ const checks = new Map<string, ValidateFunction>();
  * Throws a `ValidationError` for a schema that is none.
  */
 export async function formCheck(format: ResponseFormat): Promise<FormCheck | undefined> {
-  if (format.type === "json_object") return (content) => jsonProblem(content, isJsonObject);
+  if (format.type === "json_object") return (content) => jsonProblem(content, objectProblem);
   if (format.type !== "json_schema") return undefined;
   const fits = await schemaCheck(format.schema);
   return (content) => jsonProblem(content, fits);
@@ -77,7 +78,6 @@ function mismatch(what: string, partial: string): LLMError {
   });
 }
 
-function isJsonObject(value: unknown): string | undefined {
-  const isObject = typeof value === "object" && value !== null && !Array.isArray(value);
-  return isObject ? undefined : "the reply must be object";
+function objectProblem(value: unknown): string | undefined {
+  return isObject(value) ? undefined : "the reply must be object";
 }

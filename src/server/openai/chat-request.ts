@@ -9,6 +9,7 @@ import type {
 } from "../../index.js";
 import { given } from "../schemas.js";
 import type { ChatBody } from "./chat-schema.js";
+import { completionOptions } from "./completion-fields.js";
 
 type ChatMessage = ChatBody["messages"][number];
 type Assistant = Extract<ChatMessage, { role: "assistant" }>;
@@ -25,22 +26,12 @@ export const EFFORTS = {
 
 /** A request for a chat completion in the client's words. */
 export function chatRequest(body: ChatBody): LLMRequest {
-  const { stop, reasoning_effort, response_format, logit_bias } = body;
+  const { reasoning_effort, response_format } = body;
   return {
     messages: body.messages.map(messageOf),
+    ...completionOptions(body),
     ...given({
-      model: body.model,
-      temperature: body.temperature,
-      topP: body.top_p,
-      topK: body.top_k,
-      minP: body.min_p,
       maxTokens: body.max_completion_tokens ?? body.max_tokens,
-      stop: stop?.length === 0 ? undefined : stop,
-      seed: body.seed,
-      presencePenalty: body.presence_penalty,
-      frequencyPenalty: body.frequency_penalty,
-      repetitionPenalty: body.repetition_penalty,
-      logitBias: logit_bias as Record<number, number> | undefined,
       logprobs: body.logprobs,
       topLogprobs: body.top_logprobs,
       tools: body.tools?.map(toolOf),

@@ -1,7 +1,8 @@
 import * as z from "zod/mini";
 import { allow } from "../../validation.js";
 import { anything, may } from "../schemas.js";
-import { completionFields, functionName, jsonSchemaFormat } from "./shared-schema.js";
+import { completionFields } from "./completion-fields.js";
+import { functionName, jsonSchemaFormat } from "./shared-schema.js";
 
 const text = z.strictObject({ type: z.literal("text"), text: z.string("a string") });
 

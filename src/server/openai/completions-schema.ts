@@ -1,7 +1,7 @@
 import * as z from "zod/mini";
 import { allow } from "../../validation.js";
 import { anything, may } from "../schemas.js";
-import { completionFields } from "./shared-schema.js";
+import { completionFields } from "./completion-fields.js";
 
 const PROMPT = "a text, or a list of one text";
 const text = allow.text("a text that is not empty");

@@ -2,29 +2,19 @@ import type { LLMRequest, LLMResponse, StreamEvent, TokenLogprob } from "../../i
 import type { Failure } from "../failures.js";
 import { COMMENT, type ReplyWriter, sentEvent, withWarnings } from "../protocol.js";
 import { given } from "../schemas.js";
+import { completionOptions } from "./completion-fields.js";
 import type { CompletionsBody } from "./completions-schema.js";
 import { errorBody } from "./errors.js";
 import { FINISH_REASONS, usageOf } from "./usage.js";
 
 /** A request to continue a text in the client's words: without a chat template, where that can be. */
 export function completionsRequest(body: CompletionsBody): LLMRequest {
-  const { prompt, stop, logprobs } = body;
+  const { prompt, logprobs } = body;
   return {
     messages: [prompt].flat()[0]!,
     providerOptions: { mlx: { raw: true } },
+    ...completionOptions(body),
     ...given({
-      model: body.model,
-      temperature: body.temperature,
-      topP: body.top_p,
-      topK: body.top_k,
-      minP: body.min_p,
-      maxTokens: body.max_tokens,
-      stop: stop?.length === 0 ? undefined : stop,
-      seed: body.seed,
-      presencePenalty: body.presence_penalty,
-      frequencyPenalty: body.frequency_penalty,
-      repetitionPenalty: body.repetition_penalty,
-      logitBias: body.logit_bias as Record<number, number> | undefined,
       logprobs: logprobs === undefined || logprobs === null ? undefined : true,
       topLogprobs: logprobs || undefined,
     }),
