@@ -250,6 +250,10 @@ Napi::Value version(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
     Napi::Object object = Napi::Object::New(info.Env());
     object.Set("mlx", mx::version());
+    object.Set("mlxC", MLXC_VERSION);
+#ifdef LLGUIDANCE_VERSION
+    object.Set("llguidance", LLGUIDANCE_VERSION);
+#endif
     return object;
   });
 }

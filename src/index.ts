@@ -7,6 +7,13 @@ export {
   type ConvertOptions,
 } from "./convert-model.js";
 export {
+  type AddonFacts,
+  type CacheReport,
+  type Diagnosis,
+  diagnose,
+  type MachineReport,
+} from "./diagnosis/diagnose.js";
+export {
   AbortError,
   AllProvidersFailedError,
   AuthenticationError,

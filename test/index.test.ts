@@ -29,6 +29,7 @@ test("the package exports the client and the errors, and nothing else at run tim
     "ValidationError",
     "convertModel",
     "defineTool",
+    "diagnose",
     "explainConfig",
     "fitModel",
     "runTools",

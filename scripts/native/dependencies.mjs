@@ -32,7 +32,7 @@ export function prepareDependencies({ bundled }) {
   const kind = source ? `sources in ${source}` : bundled ? "bundled" : "installed or bundled";
   const cargo = works("cargo", ["--version"]) ? "with cargo" : "without cargo";
   const versions = `MLX ${MLX_VERSION}, mlx-c ${MLX_C_VERSION}, llguidance ${LLGUIDANCE_VERSION}`;
-  const heading = `# ${versions}, ${kind}, ${cargo}, for ${root}`;
+  const heading = `# For ${root}: ${versions}, ${kind}, ${cargo}`;
   const earlier = earlierAnswer(heading);
   if (earlier) return earlier;
 
@@ -191,6 +191,7 @@ function writeDependencies(heading, { mlx, mlxC, llguidance, runtimeFiles }) {
     `set(MLX_RUNTIME_FILES ${runtimeFiles.map((file) => `"${file}"`).join(" ")})`,
     `set(LLGUIDANCE_LIBRARY ${llguidance ? `"${llguidance.library}"` : ""})`,
     `set(LLGUIDANCE_HEADERS ${llguidance ? `"${llguidance.headers}"` : ""})`,
+    `set(LLGUIDANCE_VERSION ${LLGUIDANCE_VERSION})`,
   ];
   writeFileSync(dependenciesFile, `${lines.join("\n")}\n`);
   return answer(runtimeFiles);

@@ -1,5 +1,5 @@
 import { Command } from "commander";
-import type { ConfigReport, FieldReport, LegReport } from "../index.js";
+import type { ConfigReport, FieldReport, FileReport, LegReport } from "../index.js";
 import { addCommonFlags, type CommonFlags, type CommonOptions, commonOptions } from "./flags.js";
 import type { Io } from "./io.js";
 import { type Cell, cellText, table, tabbedLines } from "./table.js";
@@ -52,9 +52,12 @@ function jsonOf(report: ConfigReport, view: ConfigView): unknown {
 }
 
 function pathRows({ files }: ConfigReport): [string[], Cell[][]] {
-  const stateOf = (found: boolean, used: boolean) =>
-    used ? "used" : found ? "not used: --config names another" : "not there";
-  return [["file", "state"], files.map(({ path, found, used }) => [path, stateOf(found, used)])];
+  return [["file", "state"], files.map((file) => [file.path, stateOfFile(file)])];
+}
+
+/** Whether a configuration file is there and counts, in words. */
+export function stateOfFile({ found, used }: FileReport): string {
+  return used ? "used" : found ? "not used: --config names another" : "not there";
 }
 
 /** First what holds for all, then what is different for one leg. */

@@ -38,8 +38,8 @@ function describeReport({ providers }: HealthReport): string {
   return providers.map((health) => `${describeProvider(health).join("\n")}\n`).join("");
 }
 
-/** What is not known is left out. */
-function describeProvider(health: ProviderHealth): string[] {
+/** Lines; what is not known is left out. */
+export function describeProvider(health: ProviderHealth): string[] {
   const { provider, healthy, reachable, authenticated, latencyMs } = health;
   const facts: Record<string, string | undefined> = {
     address: health.url,
@@ -53,11 +53,16 @@ function describeProvider(health: ProviderHealth): string[] {
     reason: health.reason,
     hint: health.hint,
   };
-  const lines = Object.entries(facts).filter(([, fact]) => fact !== undefined);
-  return [
-    `${provider}: ${healthy ? "ready" : "not usable"}`,
-    ...lines.map(([name, fact]) => `  ${name}: ${cellText(fact)}`),
-  ];
+  return describeFacts(`${provider}: ${healthy ? "ready" : "not usable"}`, facts);
+}
+
+/** A heading with a line for each fact that is known. */
+export function describeFacts(
+  heading: string,
+  facts: Record<string, string | undefined>,
+): string[] {
+  const known = Object.entries(facts).filter(([, fact]) => fact !== undefined);
+  return [heading, ...known.map(([name, fact]) => `  ${name}: ${cellText(fact)}`)];
 }
 
 function yesOrNo(value: boolean | undefined): string | undefined {

@@ -3,6 +3,7 @@ import { cachePromptCommand, runCachePrompt } from "./cache-prompt.js";
 import { completionCommand, runCompletion } from "./completion.js";
 import { convertCommand, runConvert } from "./convert.js";
 import { configCommand, runConfig } from "./config.js";
+import { doctorCommand, runDoctor } from "./doctor.js";
 import { EXIT } from "./exit-codes.js";
 import { generateCommand, runGenerate } from "./generate.js";
 import { healthCommand, runHealth } from "./health.js";
@@ -44,6 +45,11 @@ export async function runProgram(
     .addCommand(
       healthCommand(async (options) => {
         exitCode = await runHealth(options, io);
+      }),
+    )
+    .addCommand(
+      doctorCommand(async (options) => {
+        exitCode = await runDoctor(options, io);
       }),
     )
     .addCommand(

@@ -1,6 +1,6 @@
 import { totalmem } from "node:os";
 import { ModelLoadError } from "../errors.js";
-import type { NativeAddon } from "./native-types.js";
+import type { NativeAddon, NativeDevice } from "./native-types.js";
 
 /** What is computed in passing, such as a chunk of a prompt, needs a part of the memory, too. */
 const SHARE_OF_MODELS = 0.95;
@@ -34,7 +34,12 @@ export function reserveMemory(need: Need, limit: number): () => void {
 
 /** Bytes that models may take on this machine. */
 export function memoryLimit(addon: NativeAddon): number {
-  const { maxRecommendedWorkingSetSize, memorySize } = addon.device();
+  return memoryLimitOf(addon.device());
+}
+
+/** The same, for a device that is known already. */
+export function memoryLimitOf(device: NativeDevice): number {
+  const { maxRecommendedWorkingSetSize, memorySize } = device;
   const most = maxRecommendedWorkingSetSize ?? memorySize ?? totalmem();
   return Math.floor(most * SHARE_OF_MODELS);
 }

@@ -17,7 +17,7 @@ export interface FoundModel {
 }
 
 /** A Hugging Face hub cache, a folder of models named `name` or `org/name`, or one model. */
-interface ModelPlace {
+export interface ModelPlace {
   label: string;
   folder: string;
   layout: "hub" | "tree" | "model";
@@ -131,7 +131,8 @@ export function ownCache(env: NodeJS.ProcessEnv): string {
   return join(cache, "llm-client", "models");
 }
 
-async function modelPlaces({
+/** Where names of models are looked for, in that order. */
+export async function modelPlaces({
   env = process.env,
   folders = [],
 }: ModelSearch): Promise<ModelPlace[]> {

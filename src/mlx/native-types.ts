@@ -6,7 +6,8 @@ import type { WeightType } from "../quantize.js";
 
 /** What `require`-ing the addon gives. */
 export interface NativeAddon {
-  version(): { mlx: string };
+  /** Of the libraries in it; without `llguidance` it knows no grammars. */
+  version(): { mlx: string; mlxC: string; llguidance?: string };
   device(): NativeDevice;
   /** Bytes held by MLX: in live arrays, in its buffer cache, and the most ever live. */
   memory(): { active: number; cache: number; peak: number };

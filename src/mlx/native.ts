@@ -1,41 +1,28 @@
+import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
-import { release } from "node:os";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ProviderUnavailableError } from "../errors.js";
+import {
+  libraryProblem,
+  machineProblem,
+  type NativeProblem,
+  thisLibrary,
+  thisMachine,
+} from "./machine.js";
 import type { NativeAddon } from "./native-types.js";
-
-/** Why MLX cannot run in this process. */
-export interface NativeProblem {
-  reason: "unsupported-platform" | "rosetta" | "macos-too-old" | "binary-missing" | "load-failed";
-  message: string;
-  /** What to do about it. */
-  hint: string;
-  cause?: unknown;
-}
 
 /** Whether MLX models can run in this process, and with which addon file. */
 export type NativeAvailability = { ok: true; path: string } | ({ ok: false } & NativeProblem);
 
-/** The machine, as far as it decides whether MLX can run on it. */
-export interface Machine {
-  platform: string;
-  arch: string;
-  /** Version of the kernel; macOS 14 has 23. */
-  release: string;
-  /** True under Rosetta: Intel code on Apple silicon. */
-  translated: boolean;
-}
+/** The file of the addon, or why there is none for this machine. */
+export type AddonPlace = { path: string } | { problem: NativeProblem };
 
 type Result = { addon: NativeAddon; path: string } | { problem: NativeProblem };
 
 const require = createRequire(import.meta.url);
 // The same two steps up from src/mlx/, dist/esm/, dist/cjs/ and dist/cli/.
 const packageFolder = fileURLToPath(new URL("../../", import.meta.url));
-const supported = ["darwin-arm64", "linux-x64", "linux-arm64"];
-const useAnotherProvider =
-  "MLX runs on Apple silicon Macs and on Linux; providers ollama and lmstudio run everywhere.";
-
 let result: Result | undefined;
 
 /**
@@ -59,58 +46,23 @@ export function nativeAvailability(): NativeAvailability {
   return { ok: false, ...result.problem };
 }
 
-function findAndLoad(): Result {
+/** Looks for the addon, without loading it. */
+export function locateAddon(): AddonPlace {
   const problem = machineProblem(thisMachine());
   if (problem) return { problem };
   const path = findAddon();
-  if (!path) return { problem: missingBinary() };
+  return path ? { path } : { problem: libraryProblem(thisLibrary()) ?? missingBinary() };
+}
+
+function findAndLoad(): Result {
+  const place = locateAddon();
+  if ("problem" in place) return place;
+  const { path } = place;
   try {
     return { addon: require(path) as NativeAddon, path };
   } catch (cause) {
-    return { problem: failedLoad(path, cause) };
-  }
-}
-
-/** What keeps MLX from running on a machine, whatever is installed there. */
-export function machineProblem(machine: Machine): NativeProblem | undefined {
-  const name = `${machine.platform}-${machine.arch}`;
-  if (machine.translated) {
-    return {
-      reason: "rosetta",
-      message: "MLX cannot run here: this Node is an Intel build running under Rosetta",
-      hint: "Install Node for arm64 (Apple silicon) and run npm install again with it.",
-    };
-  }
-  if (!supported.includes(name)) {
-    return {
-      reason: "unsupported-platform",
-      message: `MLX does not run on ${name}, only on ${supported.join(", ")}`,
-      hint: useAnotherProvider,
-    };
-  }
-  if (machine.platform === "darwin" && Number.parseInt(machine.release, 10) < 23) {
-    return {
-      reason: "macos-too-old",
-      message: "MLX needs macOS 14 or later",
-      hint: `Update macOS. ${useAnotherProvider}`,
-    };
-  }
-  return undefined;
-}
-
-function thisMachine(): Machine {
-  const { platform, arch } = process;
-  const translated = platform === "darwin" && arch === "x64" && runsUnderRosetta();
-  return { platform, arch, release: release(), translated };
-}
-
-function runsUnderRosetta(): boolean {
-  try {
-    const { execFileSync } = require("node:child_process") as typeof import("node:child_process");
-    const output = execFileSync("sysctl", ["-in", "sysctl.proc_translated"], { encoding: "utf8" });
-    return output.trim() === "1";
-  } catch {
-    return false;
+    const why = cause instanceof Error ? cause.message : String(cause);
+    return { problem: failedLoad(path, why, cause) };
   }
 }
 
@@ -140,19 +92,24 @@ function missingBinary(): NativeProblem {
   return {
     reason: "binary-missing",
     message: `The MLX addon for ${process.platform}-${process.arch} is not installed`,
-    hint: `In a checkout run: npm run build:native. A package made with npm pack holds the addon only after npm run prebuild.`,
+    hint: `${howToInstall()} Providers ollama and lmstudio run without it.`,
   };
 }
 
-function failedLoad(path: string, cause: unknown): NativeProblem {
-  const why = cause instanceof Error ? cause.message : String(cause);
+/** What is said of an addon that does not load. */
+export function failedLoad(path: string, why: string, cause?: unknown): NativeProblem {
   return {
     reason: "load-failed",
     message: `The MLX addon does not load: ${why} (${path})`,
-    hint:
-      process.platform === "linux"
-        ? "It needs glibc 2.35 or later (Debian 12, Ubuntu 22.04) and the libraries beside it. In a checkout run: npm run build:native."
-        : "The libraries beside it may be missing. In a checkout run: npm run build:native.",
+    hint: `It, or a library beside it, is missing or damaged. ${howToInstall()}`,
+    ...libraryProblem(thisLibrary()),
     cause,
   };
+}
+
+/** Whoever has the sources builds it; others have it from the platform's package. */
+function howToInstall(): string {
+  if (existsSync(join(packageFolder, "CMakeLists.txt"))) return "Build it: npm run build:native.";
+  const name = `@mlx-llm-client/${process.platform}-${process.arch}`;
+  return `It comes with the optional package ${name}: run npm install --include=optional; if npm leaves it out, delete node_modules and package-lock.json first (a lockfile of another system lacks it).`;
 }

@@ -26,6 +26,7 @@ const COMMANDS = [
   "completion",
   "config",
   "convert",
+  "doctor",
   "fit",
   "generate",
   "health",

@@ -30,6 +30,7 @@ describe("help", () => {
       "models",
       "pull",
       "health",
+      "doctor",
       "fit",
       "convert",
       "serve",

@@ -134,7 +134,8 @@ function fateOf(feature: string): string {
 /** The fields of exported interfaces, in their order. */
 function fieldsByType(): Record<string, string[]> {
   const others = ["errors", "explain-config", "config/explain", "config/sources"];
-  const text = ["types", ...others].map((name) => readPage(`src/${name}.ts`)).join("\n");
+  const doctor = ["diagnosis/diagnose", "diagnosis/machine-report", "diagnosis/cache-sizes"];
+  const text = ["types", ...others, ...doctor, "mlx/addon-probe"].map((name) => readPage(`src/${name}.ts`)).join("\n");
   const found = text.matchAll(/^export interface (\w+)[^{]*\{\n(.*?)^\}/gms);
   return Object.fromEntries(
     [...found].map(([, name, body]) => [
