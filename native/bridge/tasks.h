@@ -128,7 +128,7 @@ class GenerateTask : public CallTask {
     // What the prefix cache knows are texts from their beginnings.
     if (session_->cache) options_.use_prefix_cache = false;
     open_cache(*session_);
-    if (options_.grammar.grammar && !session_->model->group.is_alone()) {
+    if (options_.grammar && !session_->model->group.is_alone()) {
       throw EngineError("unsupported_grammar", "processes that share a model follow no grammar");
     }
     if (draft_model_ && !draft_model_->model) {

@@ -308,12 +308,7 @@ GenerationOptions to_generation_options(const Napi::Value& value, int vocab_size
   result.speculation.num_draft_tokens =
       options.integer("numDraftTokens", result.speculation.num_draft_tokens, 1);
   result.sampling = to_sampling(options, vocab_size);
-  if (options.has("grammar")) {
-    result.grammar.grammar = to_grammar(options.get("grammar"), vocab_size);
-    if (options.has("grammarAfter")) {
-      result.grammar.after = to_tokens(options.get("grammarAfter"), "grammarAfter", vocab_size);
-    }
-  }
+  if (options.has("grammar")) result.grammar = to_grammar(options.get("grammar"), vocab_size);
   result.digest = static_cast<uint32_t>(options.integer("digest", 0, 0));
   return result;
 }

@@ -34,7 +34,7 @@ Reply::Reply(
       control_(std::move(control)),
       listener_(std::move(listener)),
       sampler_(options_.sampling, model.vocab_size(), tokens_),
-      constraint_(Constraint::of(options_.grammar, options_.stop_tokens, model.vocab_size())),
+      constraint_(Constraint::of(options_.grammar.get(), model.vocab_size())),
       // Where a grammar says what may come, each choice waits for the one before it.
       speculation_(
           is_solo() || constraint_ ? nullptr : Speculation::of(options_.speculation, model)) {

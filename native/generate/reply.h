@@ -39,7 +39,7 @@ struct GenerationOptions {
   std::vector<int> boundaries;  // places of the prompt where a later one may part from it
   SpeculationOptions speculation;
   SamplingOptions sampling;
-  GrammarOptions grammar;
+  std::shared_ptr<const Grammar> grammar;  // nothing for a free reply
   uint32_t digest = 0;  // of prompt and options: the same in all processes that share the model
 };
 

@@ -5,6 +5,7 @@ import { EventQueue } from "./event-queue.js";
 import { tokenLogprob } from "./logprobs.js";
 import type { LoadedModel } from "./model.js";
 import type {
+  NativeGrammar,
   NativeSampling,
   NativeSession,
   NativeStats,
@@ -23,6 +24,8 @@ export interface GenerationJob {
   format?: ReplyFormat;
   /** Tokens after which reasoning is brought to its end. */
   reasoningBudget?: number;
+  /** The grammar of what then comes. */
+  grammarOfRest?: NativeGrammar;
   signal: AbortSignal;
 }
 
@@ -189,9 +192,12 @@ class Reply {
   /** Writes the end of the reasoning; tells what is to be generated behind it, if there is room. */
   endReasoning(): { events: ReplyEvent[]; next?: GenerationJob; tokenCount: number } {
     const events: ReplyEvent[] = [];
-    const { tokens, sampling, format } = this.#job;
+    const { tokens, sampling, format, grammarOfRest: grammar } = this.#job;
     const { tokenizer } = this.#model;
-    const end = tokenizer.encode(format!.endOfReasoning!, { addSpecialTokens: false });
+    const { endOfReasoning = "", answer = "" } = format!;
+    // A grammar says itself what begins the answer.
+    const written = grammar ? endOfReasoning : endOfReasoning + answer;
+    const end = tokenizer.encode(written, { addSpecialTokens: false });
     this.#budget = Infinity;
     this.#reader.push(this.#detokenizer.add(end), events);
     this.#tokenCount += end.length;
@@ -199,8 +205,7 @@ class Reply {
     const maxTokens = sampling.maxTokens - tokenCount;
     if (maxTokens <= 0) return { events, tokenCount };
     const read = Uint32Array.from([...tokens, ...this.#tokens, ...end]);
-    // A form begins at once, where the reasoning is over.
-    const rest = { ...sampling, maxTokens, grammarAfter: undefined };
+    const rest = { ...sampling, maxTokens, grammar };
     const next = { ...this.#job, tokens: read, sampling: rest };
     return { events, next, tokenCount };
   }

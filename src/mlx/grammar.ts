@@ -20,6 +20,14 @@ const LARGEST_MULTIPLE = 20_000;
 /** Grammars that are kept compiled for each table of tokens. */
 const MOST_KEPT = 16;
 
+/** A space, or a line's end and an indentation: some models would write white space for ever. */
+const WHITE_SPACE = { whitespace_pattern: "( |\\r?\\n[ \\t]{0,40})?" };
+
+/** The grammar of values that fit a JSON Schema. */
+export function jsonGrammar(schema: Record<string, unknown>): Grammar {
+  return { type: "json_schema", text: JSON.stringify({ ...schema, "x-guidance": WHITE_SPACE }) };
+}
+
 const compiled = new WeakMap<object, Map<string, Promise<NativeGrammar>>>();
 
 /**

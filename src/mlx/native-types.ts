@@ -335,8 +335,6 @@ export interface NativeSampling {
   promptLookup?: NativePromptLookup;
   /** Keeps the reply within a grammar; nothing is drafted then. */
   grammar?: NativeGrammar;
-  /** The grammar begins behind the first of these tokens; until then all may come but an end. Absent: it begins at once. */
-  grammarAfter?: number[];
   /** Draft with the model's own head for multi-token prediction, if the checkpoint has one. */
   mtp?: NativeMtp;
   /** Drafts in the place of the prompt and of the head; its token ids must mean the same. */

@@ -228,25 +228,24 @@ export class MlxProvider implements Provider {
       const { admit } = await import("../mlx/admission.js");
       const { generateText } = await import("../mlx/generation.js");
       const { buildPrompt } = await import("../mlx/prompt.js");
-      const { callChoice } = await import("../mlx/call-choice.js");
-      const { responseGrammar } = await import("../mlx/response-grammar.js");
+      const { replyGrammar } = await import("../mlx/reply-grammar.js");
       const prompt = before?.prompt ?? (await buildPrompt(model, request, signal));
       const { tokens, boundaries, maxTokens, format, warnings } = prompt;
       if (name === DEMO && request.model === undefined && !this.#isModelNamed) {
         warnings.push(`no model was named, so the small model "${DEMO}" answers`);
       }
+      const { grammar, grammarOfRest } = await replyGrammar(model, request, format);
       const sampling: NativeSampling = {
         ...toNativeSampling(request, model, maxTokens),
         ...admit(model, tokens.length + (before?.cache.tokens ?? 0), request.providerOptions?.mlx),
-        ...(await responseGrammar(model, request, format)),
-        ...(await callChoice(model, request, format)),
+        grammar,
         promptCacheFile: before?.cache,
         boundaries,
         draftModel: draft?.model.native,
       };
       yield [{ type: "start", model: name, warnings }];
       const { stop: stops, reasoning, reasoningBudget } = request;
-      const job = { tokens, sampling, stops, format, reasoningBudget, signal };
+      const job = { tokens, sampling, stops, format, reasoningBudget, grammarOfRest, signal };
       const outcome = yield* generateText(model, job);
       const isDisobeyed = reasoning === false && (outcome.reasoningTokens ?? 0) > 0;
       const finish = {

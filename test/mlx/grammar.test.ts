@@ -3,7 +3,7 @@ import { LLMClient } from "../../src/client.js";
 import { LLMError, ValidationError } from "../../src/errors.js";
 import { compileGrammar, type Grammar } from "../../src/mlx/grammar.js";
 import { type LoadedModel, loadModel } from "../../src/mlx/model.js";
-import { grammarOf } from "../../src/mlx/response-grammar.js";
+import { grammarOf } from "../../src/mlx/reply-grammar.js";
 import type { ResponseFormat } from "../../src/types.js";
 import { describeNative } from "../helpers/native.js";
 

@@ -132,22 +132,6 @@ describeNative("a grammar", (addon) => {
     expect(textOf(tokens)).toMatch(/^[abc]:\d(,[abc]:\d)*$/);
   });
 
-  test("begins behind a token, before which all may come but an end", async () => {
-    const grammar = await compile("regex", "yes|no");
-    const after = CHARACTERS.indexOf("}");
-    const stopTokens = [...CHARACTERS].flatMap((character, id) => (character > "c" ? id : []));
-    const free = stopTokens.filter((token) => token !== after);
-    const table80 = { ...hot(5), stopTokens: [...free, ...ENDS] };
-    const { tokens } = await generateAll(model, prompt, {
-      ...table80,
-      grammar,
-      grammarAfter: [after],
-    });
-    const begin = tokens.indexOf(after);
-    expect(begin).toBeGreaterThan(0);
-    expect(tokens.slice(0, begin).some((token) => free.includes(token))).toBe(false);
-  });
-
   test("tells the probabilities of what may come", async () => {
     const grammar = await compile("regex", "[ab]{4}");
     const logprobs: number[] = [];

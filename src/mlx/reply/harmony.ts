@@ -2,6 +2,7 @@ import type { CallFrame } from "../tools/call-grammar.js";
 import { beginCall, readText } from "../tools/dialect.js";
 import type { Incoming, Reading } from "./incoming.js";
 import { takeJson } from "./json-text.js";
+import type { Thoughts } from "./reply-format.js";
 
 const START = "<|start|>";
 const CHANNEL = "<|channel|>";
@@ -15,20 +16,23 @@ const ENDS = [END, CALL, RETURN, START];
 /** The tokens of harmony, the form of gpt-oss's replies, that stand for no text. */
 export const HARMONY_MARKS = [START, CHANNEL, MESSAGE, CONSTRAIN, END, CALL, RETURN];
 
-/** What ends the reasoning and begins the answer. */
-export const HARMONY_ANSWER = `${END}${START}assistant${CHANNEL}final${MESSAGE}`;
+/** What ends the reasoning. */
+export const HARMONY_END = `${END}${START}assistant`;
+
+/** What begins the answer behind it. */
+export const HARMONY_ANSWER = `${CHANNEL}final${MESSAGE}`;
 
 /** How it writes calls. */
 export const HARMONY_FRAME: CallFrame = {
   call: (name) => [[`${CHANNEL}commentary to=functions.${name} ${CONSTRAIN}json${MESSAGE}`], ""],
 };
 
-/** Thoughts before a call; no token of the form is text. */
-export const HARMONY_REASONING = [
-  `${CHANNEL}analysis${MESSAGE}`,
-  /(.|\n)*/,
-  `${END}${START}assistant`,
-];
+/** How it writes thoughts. */
+export const HARMONY_THOUGHTS: Thoughts = {
+  open: `${CHANNEL}analysis${MESSAGE}`,
+  ends: ENDS,
+  behind: `${START}assistant`,
+};
 
 /** Whether a chat template writes harmony. */
 export function isHarmony(template: string): boolean {

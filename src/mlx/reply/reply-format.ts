@@ -7,12 +7,14 @@ import {
 } from "../tools/dialect.js";
 import { dialectOf } from "../tools/dialects.js";
 import type { Tokenizer } from "../tokenizer.js";
-import type { CallFrame, Part } from "../tools/call-grammar.js";
+import type { Part } from "../lark.js";
+import type { CallFrame } from "../tools/call-grammar.js";
 import {
   HARMONY_ANSWER,
+  HARMONY_END,
   HARMONY_FRAME,
   HARMONY_MARKS,
-  HARMONY_REASONING,
+  HARMONY_THOUGHTS,
   isHarmony,
   readHarmony,
 } from "./harmony.js";
@@ -31,19 +33,22 @@ export interface ReplyFormat {
   read(incoming: Incoming): Reading;
   /** What ends the reasoning, where there may be some. */
   endOfReasoning?: string;
-  /** The mark at which reasoning ends that the prompt has begun. */
-  reasoningUntil?: string;
+  /** What stands before the content, besides. */
+  answer?: string;
   newId?: ToolDialect["newId"];
-  /** How a reply can be kept to calls. */
-  calls?: CallsFormat;
+  /** How reasoning is written, for a grammar of the reply. */
+  thoughts?: Thoughts;
+  /** How calls are written, for such a grammar, and what tells them from text. */
+  calls?: { frame: CallFrame; openings: string[] };
 }
 
-/** Calls, and what may stand before them. */
-export interface CallsFormat {
-  frame: CallFrame;
-  marks: string[];
-  /** Reasoning that may come first, as tokens and regular expressions. */
-  prelude: Part[];
+/** Reasoning in a reply. */
+export interface Thoughts {
+  /** Empty where the prompt has begun it. */
+  open: string;
+  /** The first one ends it, and none of them is a part of it. */
+  ends: string[];
+  behind: Part;
 }
 
 /** Text and nothing else. */
@@ -64,8 +69,10 @@ export function replyFormat({ template, prompt, tools = [], tokenizer }: Signs):
     return {
       marks: HARMONY_MARKS,
       read: readHarmony,
-      endOfReasoning: HARMONY_ANSWER,
-      calls: { frame: HARMONY_FRAME, marks: HARMONY_MARKS, prelude: HARMONY_REASONING },
+      endOfReasoning: HARMONY_END,
+      answer: HARMONY_ANSWER,
+      thoughts: HARMONY_THOUGHTS,
+      ...(tools.length > 0 && { calls: { frame: HARMONY_FRAME, openings: HARMONY_MARKS } }),
     };
   }
   const tags = reasoningTagsOf(template, tokenizer);
@@ -81,21 +88,15 @@ export function replyFormat({ template, prompt, tools = [], tokenizer }: Signs):
       if (dialect) yield* readTextAndCalls(incoming, dialect, offered);
       else yield* readText(incoming);
     },
-    ...(tags && { endOfReasoning: `\n${tags.close}\n\n` }),
-    ...(hasBegun && { reasoningUntil: tags.close }),
-    ...(dialect?.newId && { newId: dialect.newId }),
-    ...(frame && {
-      calls: {
-        frame,
-        marks,
-        prelude: tags && !hasBegun ? [tags.open, THOUGHTS, tags.close, BLANKS] : [],
-      },
+    ...(tags && {
+      endOfReasoning: `\n${tags.close}\n\n`,
+      thoughts: { open: hasBegun ? "" : tags.open, ends: [tags.close], behind: BLANKS },
     }),
+    ...(dialect?.newId && { newId: dialect.newId }),
+    ...(frame && { calls: { frame, openings: dialect!.openings } }),
   };
 }
 
-/** Thoughts that do not hold the beginning of a closing tag; Rust wants brackets escaped. */
-const THOUGHTS = /([^<\x5b]|<[^/]|\x5b[^/])*/;
 const BLANKS = /\s{0,3}/;
 
 function marksOf(tags: ReasoningTags | undefined): string[] {
