@@ -15,6 +15,7 @@ import { Primary, type PullOptions, type QueryOptions } from "./primary.js";
 import { createProvider } from "./providers/registry.js";
 import { checkRequest } from "./request.js";
 import { ResponseStream } from "./response-stream.js";
+import { ObjectStream } from "./stream-object.js";
 import type {
   EmbeddingResponse,
   HealthReport,
@@ -94,6 +95,17 @@ export class LLMClient {
    */
   generateObject<T = unknown>(request: ObjectRequest<T>): Promise<ObjectResponse<T>> {
     return generateObject((whole) => this.#whole(whole), request);
+  }
+
+  /**
+   * Gives such a value while it is written: as much of it as there is, and the whole at the end.
+   * @example
+   * const stream = client.streamObject({ messages: "Three rivers", schema: z.array(z.string()) });
+   * for await (const rivers of stream) console.log(rivers);
+   * const rivers = await stream.object;
+   */
+  streamObject<T = unknown>(request: ObjectRequest<T>): ObjectStream<T> {
+    return new ObjectStream((whole) => this.stream(whole), request);
   }
 
   /**

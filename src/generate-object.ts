@@ -22,15 +22,23 @@ export async function generateObject<T>(
   generate: (request: LLMRequest) => Promise<LLMResponse>,
   { schema, ...request }: ObjectRequest<T>,
 ): Promise<ObjectResponse<T>> {
-  const { json, check } = await ready(schema);
+  const { json, check } = await objectSchema(schema);
   const responseFormat = { type: "json_schema" as const, schema: json };
-  const response = await generate({ ...request, responseFormat });
+  return checkedObject(await generate({ ...request, responseFormat }), check);
+}
+
+/** The value that a whole reply has; throws unless it fits. */
+export async function checkedObject<T>(
+  response: LLMResponse,
+  check: ReadySchema["check"],
+): Promise<ObjectResponse<T>> {
   const checked = await check(readJson(response));
   if ("problem" in checked) throw mismatch(`does not fit: ${checked.problem}`, response);
   return { object: checked.value as T, response };
 }
 
-async function ready(schema: Schema): Promise<ReadySchema> {
+/** Makes the schema of an object ready. */
+export async function objectSchema(schema: Schema): Promise<ReadySchema> {
   if ("~standard" in schema) {
     const { json, check } = await readySchema(schema, "The schema");
     return { json: narrowed(json), check };

@@ -206,6 +206,15 @@ describeNative("examples with the demo model", () => {
     expect(["mathematician", "painter", "writer"]).toContain(profession);
   });
 
+  test("stream-object.mjs prints the parts, and what they come to", async () => {
+    const { code, stdout, stderr } = await run("stream-object.mjs");
+    expect(code).toBe(0);
+    const parts = stderr.trim().split("\n");
+    expect(parts.length).toBeGreaterThan(3);
+    const { name, born, likes } = JSON.parse(parts.at(-1)!) as Record<string, unknown>;
+    expect(stdout).toBe(`${name}, ${born}: ${(likes as string[]).join(", ")}\n`);
+  });
+
   test("generate.mjs prints the answer", async () => {
     const result = await run("generate.mjs", ["What is 7 + 5?"]);
     expect(result).toMatchObject({ code: 0, signal: null });
