@@ -43,16 +43,17 @@ const commonJs = {
   define: { "import.meta.url": "importMetaUrl" },
 };
 
-/** The server is an entry of its own, over the same client: it asks for the package's file. */
-const server = {
-  ...library,
-  entryPoints: ["src/server/index.ts"],
-  external: ["hono", "@hono/node-server", "prom-client"],
-  plugins: [{ name: "client", setup: leaveClient }],
-};
-
-await build({ ...server, outfile: "dist/esm/server/index.js", format: "esm" });
-await build({ ...server, ...commonJs, outfile: "dist/cjs/server/index.js" });
+/** Entries of their own, over the same client: they ask for the package's file. */
+for (const entry of ["server", "ai-sdk"]) {
+  const options = {
+    ...library,
+    entryPoints: [`src/${entry}/index.ts`],
+    external: ["hono", "@hono/node-server", "prom-client"],
+    plugins: [{ name: "client", setup: leaveClient }],
+  };
+  await build({ ...options, outfile: `dist/esm/${entry}/index.js`, format: "esm" });
+  await build({ ...options, ...commonJs, outfile: `dist/cjs/${entry}/index.js` });
+}
 await build({ ...library, ...commonJs, outfile: "dist/cjs/index.js" });
 
 function leaveClient({ onResolve }) {

@@ -48,6 +48,11 @@ const rules = [
     never: imports(`(\\.\\./){${depth + 1}}(?!(index|validation)\\.js")`),
   })),
   {
+    says: "the AI SDK's provider may import only src/index.ts",
+    in: /^src\/ai-sdk\//,
+    never: imports('\\.\\./(?!index\\.js")'),
+  },
+  {
     says: "the protocols of the server may not know each other",
     in: /^src\/server\/\w+\//,
     never: imports("\\.\\./(openai|anthropic|ollama)/"),

@@ -139,6 +139,26 @@ describe("tools.mjs", () => {
   });
 });
 
+describe("ai-sdk.mjs", () => {
+  test("makes the calls of the model and streams its answer", async () => {
+    ollama.replies.once({ toolCalls: [{ name: "multiply", arguments: { a: 6, b: 7 } }] });
+    ollama.replies.set((body) => ({
+      text: [`It is ${(body.messages as { content: string }[]).at(-1)!.content}.`],
+    }));
+    expect(await run("ai-sdk.mjs", [], { LLM_CLIENT_MODEL: "calls" })).toMatchObject({
+      code: 0,
+      stdout: "It is 42.\n",
+      stderr: "ollama answered\nmultiply gave 42\nollama answered\n",
+    });
+  });
+
+  test("tells why there is no answer", async () => {
+    const { code, stderr } = await run("ai-sdk.mjs", [], { LLM_CLIENT_MODEL: "none" });
+    expect(code).toBe(1);
+    expect(stderr).toContain('does not have the model "none"');
+  });
+});
+
 describe("batch.mjs", () => {
   test("answers each prompt of a file, also where one fails", async () => {
     const prompts = join(home, "prompts.txt");
