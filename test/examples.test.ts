@@ -159,6 +159,22 @@ describe("ai-sdk.mjs", () => {
   });
 });
 
+describe("langchain.mjs", () => {
+  test("calls a tool, streams the answer and gives an object", async () => {
+    ollama.replies.once({ toolCalls: [{ name: "multiply", arguments: { a: 6, b: 7 } }] });
+    ollama.replies.once((body) => ({
+      text: [`It is ${(body.messages as { content: string }[]).at(-1)!.content}.`],
+    }));
+    ollama.replies.once((body) => ({ text: [body.format ? '{"number":42}' : "no format"] }));
+    expect(await run("langchain.mjs", [], { LLM_CLIENT_MODEL: "calls" })).toEqual({
+      code: 0,
+      signal: null,
+      stdout: "It is 42.\n{ number: 42 }\n",
+      stderr: "multiply gave 42\n",
+    });
+  });
+});
+
 describe("batch.mjs", () => {
   test("answers each prompt of a file, also where one fails", async () => {
     const prompts = join(home, "prompts.txt");
