@@ -135,7 +135,9 @@ function fateOf(feature: string): string {
 function fieldsByType(): Record<string, string[]> {
   const others = ["errors", "explain-config", "config/explain", "config/sources"];
   const doctor = ["diagnosis/diagnose", "diagnosis/machine-report", "diagnosis/cache-sizes"];
-  const text = ["types", ...others, ...doctor, "mlx/addon-probe"].map((name) => readPage(`src/${name}.ts`)).join("\n");
+  const text = ["types", ...others, ...doctor, "mlx/addon-probe"]
+    .map((name) => readPage(`src/${name}.ts`))
+    .join("\n");
   const found = text.matchAll(/^export interface (\w+)[^{]*\{\n(.*?)^\}/gms);
   return Object.fromEntries(
     [...found].map(([, name, body]) => [

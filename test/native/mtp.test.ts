@@ -120,7 +120,7 @@ describeNative("heads for multi-token prediction", (addon) => {
 
       test("count in what the model takes", async () => {
         const config = readJson(folder, "config.json");
-        const text = (config["text_config"] ?? config) as { num_hidden_layers: number };
+        const text = (config.text_config ?? config) as { num_hidden_layers: number };
         const { layers } = await addon.measure(config, weightFilesOf(folder));
         expect(layers).toHaveLength(text.num_hidden_layers + 1);
         expect(layers.at(-1)!.bytesPerToken).toBeGreaterThan(0);
