@@ -2,7 +2,7 @@ import { GenerationError, LLMError, ValidationError } from "../errors.js";
 import type { LoadedModel } from "./model.js";
 import { loadNative } from "./native.js";
 import type { NativeErrorCode, NativeGrammar, NativeGrammarType } from "./native-types.js";
-import { placesOf } from "./schema-keywords.js";
+import { complaintOf } from "./schema-keywords.js";
 import { tokenTable } from "./token-table.js";
 
 /** What a reply must be: a text of a JSON Schema, a regular expression, or a Lark grammar. */
@@ -123,8 +123,7 @@ function grammarError(error: unknown, { type, text }: Grammar): LLMError {
   }
   // A schema may be right and still say more than can be enforced.
   const isSchema = type === "json_schema";
-  const places = isSchema ? placesOf(message, text) : [];
-  const why = places.length === 0 ? message : `it does not know ${places.join(" and ")}`;
+  const why = isSchema ? complaintOf(message, text) : message;
   return new ValidationError(`MLX cannot follow the ${NAMES[type]}: ${why}.`, {
     code: isSchema ? "unsupported" : "validation",
     hint: isSchema ? "docs/structured-output.md tells which keywords MLX enforces." : undefined,

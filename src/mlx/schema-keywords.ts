@@ -5,11 +5,19 @@ const NAMING = new Set(["properties", "patternProperties", "$defs", "definitions
 /** Keywords under which there is no schema. */
 const PLAIN = new Set(["const", "enum", "default", "examples"]);
 
+/** What of a schema cannot be enforced, from the words of llguidance. */
+export function complaintOf(message: string, schema: string): string {
+  const [, elsewhere] = /^Resource '(.*?)' is not present/.exec(message) ?? [];
+  if (elsewhere !== undefined) return `it refers to ${elsewhere}, which is not within it`;
+  const places = placesOf(message, schema);
+  return places.length === 0 ? message : `it does not know ${places.join(" and ")}`;
+}
+
 /**
  * Where a schema has the keywords that llguidance says it does not know, for example
  * `"not" at #/properties/name`. Nothing if it complains of something else.
  */
-export function placesOf(message: string, schema: string): string[] {
+function placesOf(message: string, schema: string): string[] {
   const [, list] = /^Unimplemented keys: (\[.*?\])/.exec(message) ?? [];
   const keywords = message.startsWith("oneOf")
     ? ["oneOf"]
