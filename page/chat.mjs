@@ -8,37 +8,53 @@ export class Refused extends Error {
   }
 }
 
-/** Names of the models that the server has. */
-export async function listModels({ base = "", key = "" } = {}) {
-  const response = await fetch(`${base}/v1/models`, { headers: headersOf(key) });
-  if (!response.ok) throw await refusalOf(response);
-  const { data } = await response.json();
-  return data.map(({ id }) => id);
+/** The models that the server has, as it tells them. */
+export async function listModels(options) {
+  const { data } = await (await ask("/v1/models", options)).json();
+  return data;
 }
 
-/** The reply to a chat: its pieces as `{ text }` or `{ thought }`, at last `{ usage, reason, speed }`. */
-export async function* chat(body, { base = "", key = "", signal } = {}) {
+/** Bytes that the server's process takes, and what MLX takes of them now and took at most. */
+export async function readMemory(options) {
+  const text = await (await ask("/metrics", options)).text();
+  const read = (name) => {
+    const line = text.split("\n").find((line) => line.startsWith(`${name} `));
+    return line && Number(line.slice(name.length));
+  };
+  const mlx = (kind) => read(`llm_client_mlx_memory_bytes{kind="${kind}"}`);
+  const process = read("process_resident_memory_bytes");
+  return { process, active: mlx("active"), peak: mlx("peak") };
+}
+
+/**
+ * The reply to a chat: its pieces as `{ text }`, `{ thought }` or `{ call }`, at last
+ * `{ reason, usage, timings, warnings }`.
+ */
+export async function* chat(body, options) {
   const asked = { ...body, stream: true, stream_options: { include_usage: true } };
-  const response = await fetch(`${base}/v1/chat/completions`, {
-    method: "POST",
-    headers: { ...headersOf(key), "content-type": "application/json" },
-    body: JSON.stringify(asked),
-    signal,
-  });
-  if (!response.ok) throw await refusalOf(response);
-  let [reason, usage, speed] = [];
-  for await (const { choices, usage: counts, timings, error } of eventsOf(response.body)) {
+  const response = await ask("/v1/chat/completions", options, asked);
+  const end = {};
+  for await (const { choices, error, ...more } of eventsOf(response.body)) {
     if (error) throw new Refused(response.status, error.message);
-    const [choice] = choices;
-    const { content: text, reasoning_content: thought } = choice?.delta ?? {};
-    reason = choice?.finish_reason ?? reason;
-    usage = counts ?? usage;
-    speed = timings?.tokens_per_second ?? speed;
-    if (text) yield { text };
-    if (thought) yield { thought };
+    for (const name of ["usage", "timings", "warnings"]) end[name] = more[name] ?? end[name];
+    const { delta = {}, finish_reason: reason } = choices[0] ?? {};
+    end.reason = reason ?? end.reason;
+    if (delta.reasoning_content) yield { thought: delta.reasoning_content };
+    if (delta.content) yield { text: delta.content };
+    for (const call of delta.tool_calls ?? []) yield { call };
   }
-  if (reason === undefined) throw new Error("The reply broke off.");
-  yield { usage, reason, speed };
+  if (end.reason === undefined) throw new Error("The reply broke off.");
+  yield end;
+}
+
+async function ask(path, { base = "", key = "", signal } = {}, body) {
+  const headers = key ? { authorization: `Bearer ${key}` } : {};
+  const sent = { method: "POST", body: JSON.stringify(body) };
+  const response = await fetch(base + path, { headers, signal, ...(body ? sent : {}) });
+  if (response.ok) return response;
+  const { error } = await response.json().catch(() => ({}));
+  const message = error?.message ?? `The server answered ${response.status}.`;
+  throw new Refused(response.status, message);
 }
 
 /** The objects that server-sent events hold. */
@@ -55,13 +71,4 @@ async function* eventsOf(body) {
       if (data !== "[DONE]") yield JSON.parse(data);
     }
   }
-}
-
-function headersOf(key) {
-  return key ? { authorization: `Bearer ${key}` } : {};
-}
-
-async function refusalOf(response) {
-  const { error } = await response.json().catch(() => ({}));
-  return new Refused(response.status, error?.message ?? `The server answered ${response.status}.`);
 }

@@ -1,151 +1,209 @@
-import { chat, listModels } from "./chat.mjs";
+import { chat, listModels, readMemory } from "./chat.mjs";
+import { addPiece, breakOff, messagesOf, openCalls, resultsOf } from "./conversation.mjs";
+import { Images } from "./images.mjs";
+import { Answer, showQuestion } from "./message.mjs";
+import { Settings } from "./settings.mjs";
+import { keep, keepTurns, recall } from "./store.mjs";
 
-const [model, system, temperature, effort, key, messages, status, form, prompt, send, stop] = [
-  ...["model", "system", "temperature", "effort", "key", "messages", "status", "form", "prompt"],
-  ...["send", "stop"],
-].map((id) => document.getElementById(id));
-const settings = document.getElementById("settings");
-const KEY = "llm-client-key";
+const ui = Object.fromEntries([...document.querySelectorAll("[id]")].map((it) => [it.id, it]));
+const settings = new Settings(ui, showModels);
+const images = new Images(ui.images);
 
-let conversation = [];
+let models = [];
+let turns = recall("turns") ?? [];
+/** What shows each turn. */
+const views = new Map();
+/** Aborts the reply that is being made. */
 let working;
 
-key.value = sessionStorage.getItem(KEY) ?? "";
-key.addEventListener("change", () => {
-  sessionStorage.setItem(KEY, key.value);
-  showModels();
-});
-form.addEventListener("submit", (event) => {
+ui.form.addEventListener("submit", (event) => {
   event.preventDefault();
-  answer();
+  send();
 });
-prompt.addEventListener("keydown", (event) => {
+ui.prompt.addEventListener("keydown", (event) => {
   // Enter also ends what an input method composes.
   if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
   event.preventDefault();
-  answer();
+  send();
 });
-document.addEventListener("keydown", ({ key }) => key === "Escape" && working?.abort());
-stop.addEventListener("click", () => working?.abort());
-document.getElementById("new").addEventListener("click", () => {
-  working?.abort();
-  conversation = [];
-  messages.replaceChildren();
-  status.textContent = "";
-  prompt.focus();
+ui.prompt.addEventListener("paste", ({ clipboardData }) => attach(clipboardData.files));
+document.addEventListener("dragover", (event) => event.preventDefault());
+document.addEventListener("drop", (event) => {
+  event.preventDefault();
+  attach(event.dataTransfer.files);
 });
+document.addEventListener("keydown", ({ key }) => {
+  if (key === "Escape" && !ui.settings.open) working?.abort();
+});
+ui.stop.addEventListener("click", () => working?.abort());
+ui.new.addEventListener("click", begin);
+ui.attach.addEventListener("click", () => ui.files.click());
+ui.files.addEventListener("change", () => attach(ui.files.files));
+ui.model.addEventListener("change", showModel);
+ui.suggestions.addEventListener("click", ({ target }) => {
+  if (target.matches("button")) send(target.textContent);
+});
+
+for (const turn of turns) show(turn)?.end?.(resultsOf(turns));
+scrollDown();
 showModels();
-prompt.focus();
 
 async function showModels() {
   try {
-    const names = await listModels({ key: key.value });
-    model.replaceChildren(...names.map((name) => new Option(name)));
-    tell(names.length > 0 ? "" : "The server has no models.");
+    models = await listModels(settings);
+    ui.model.replaceChildren(...models.map(({ id }) => new Option(id)));
+    const wanted = recall("model");
+    if (models.some(({ id }) => id === wanted)) ui.model.value = wanted;
+    showModel();
+    settings.askForKey("");
+    tell(models.length > 0 ? "" : "The server has no models.");
+    showMemory();
   } catch (error) {
-    if (error.status === 401) {
-      settings.open = true;
-      key.focus();
-    }
     tell(error.message, true);
+    if (error.status === 401) settings.askForKey(error.message);
   }
 }
 
-async function answer() {
-  const content = prompt.value.trim();
-  if (content === "" || working) return;
-  prompt.value = "";
-  addMessage("user", "You").text.textContent = content;
-  conversation.push({ role: "user", content });
-  const turn = conversation;
-  const view = addMessage("assistant", model.value);
+function showModel() {
+  if (ui.model.value) keep("model", ui.model.value);
+  ui.attach.hidden = !takesImages();
+}
+
+/** A model of which nothing is known may. */
+function takesImages() {
+  const { capabilities } = models.find(({ id }) => id === ui.model.value) ?? {};
+  return capabilities?.includes("vision") ?? true;
+}
+
+function attach(files) {
+  if (takesImages()) images.add(files);
+  else if (files.length > 0) tell(`${ui.model.value} takes no images.`, true);
+}
+
+function begin() {
+  working?.abort();
+  setWorking(undefined);
+  forget(0);
+  tell("");
+  ui.prompt.focus();
+}
+
+function send(content = ui.prompt.value.trim()) {
+  if (working || (content === "" && images.isEmpty) || !settings.check()) return;
+  ui.prompt.value = "";
+  for (const { id } of openCalls(turns)) {
+    turns.push({ role: "tool", callId: id, content: "There is no result." });
+  }
+  showResults();
+  const turn = { role: "user", content, images: images.take() };
+  turns.push(turn);
+  show(turn);
+  reply();
+}
+
+/** Goes on with the results of calls. */
+function takeResults(results) {
+  turns.push(...results.map((result) => ({ role: "tool", ...result })));
+  showResults();
+  reply();
+}
+
+function showResults() {
+  const last = turns.findLast(({ role }) => role === "assistant");
+  if (last?.calls) views.get(last).end(resultsOf(turns));
+}
+
+function retry() {
+  if (working || !settings.check()) return;
+  forget(turns.findLastIndex(({ role }) => role !== "assistant") + 1);
+  reply();
+}
+
+/** Takes back all turns from one on. */
+function forget(from) {
+  for (const turn of turns.slice(from)) views.get(turn)?.article.remove();
+  turns = turns.slice(0, from);
+  keepTurns(turns);
+}
+
+async function reply() {
+  const messages = messagesOf(turns, settings.system);
+  const request = { model: ui.model.value, messages, ...settings.fields };
+  const turn = { role: "assistant", model: ui.model.value, content: "" };
+  turns.push(turn);
   const work = new AbortController();
-  begin(work);
-  let said = "";
+  setWorking(work);
+  const view = show(turn);
+  scrollDown();
   try {
-    for await (const piece of chat(requestOf(), { key: key.value, signal: work.signal })) {
-      if (piece.text) {
-        said += piece.text;
-        view.text.append(piece.text);
-      }
-      if (piece.thought) think(view, piece.thought);
-      if (piece.reason) tellEnd(view, piece);
-      messages.scrollTop = messages.scrollHeight;
+    const options = { key: settings.key, signal: work.signal };
+    for await (const piece of chat(request, options)) {
+      addPiece(turn, piece);
+      view.update();
     }
-    tell("Done.");
   } catch (error) {
-    tell(work.signal.aborted ? "Stopped." : error.message, !work.signal.aborted);
-  } finally {
-    // What was said stays part of the chat, also where it was stopped.
-    if (said) turn.push({ role: "assistant", content: said });
-    else turn.pop();
-    end(view);
+    breakOff(turn, work.signal.aborted ? { reason: "stopped" } : { error: error.message });
   }
+  view.end(resultsOf(turns));
+  // A chat that was begun meanwhile has nothing to do with this reply.
+  if (working === work) finish(turn);
 }
 
-function requestOf() {
-  const first = system.value.trim() ? [{ role: "system", content: system.value }] : [];
-  const request = { model: model.value, messages: [...first, ...conversation] };
-  if (temperature.value !== "") request.temperature = Number(temperature.value);
-  if (effort.value) request.reasoning_effort = effort.value;
-  return request;
+function finish({ content, calls, end }) {
+  setWorking(undefined);
+  keepTurns(turns);
+  // Only now, so that a screen reader reads the whole of it, and once.
+  ui.spoken.textContent = end.error ?? [content, ...(calls ?? []).map(spokenCall)].join(" ");
+  tell(end.reason === "stopped" ? "Stopped." : "");
+  scrollDown();
+  showMemory();
 }
 
-function begin(work) {
+function spokenCall({ name }) {
+  return `The tool ${name} was called; its result is to be written.`;
+}
+
+function setWorking(work) {
   working = work;
-  send.disabled = true;
-  stop.disabled = false;
-  tell("The model works …");
+  const hadFocus = document.activeElement === ui.stop || document.activeElement === document.body;
+  ui.send.hidden = Boolean(work);
+  ui.stop.hidden = !work;
+  document.body.classList.toggle("working", Boolean(work));
+  if (work) tell("The model is writing …");
+  if (hadFocus) ui.prompt.focus();
 }
 
-function end(view) {
-  working = undefined;
-  send.disabled = false;
-  stop.disabled = true;
-  // Only now, so that a screen reader reads the whole of it.
-  view.article.removeAttribute("aria-busy");
+function show(turn) {
+  if (turn.role === "tool") return undefined;
+  const on = { retry, results: takeResults, shown: stayDown };
+  const view = turn.role === "user" ? { article: showQuestion(turn) } : new Answer(turn, on);
+  views.set(turn, view);
+  ui.messages.append(view.article);
+  return view;
 }
 
-function addMessage(role, name) {
-  const article = document.createElement("article");
-  article.className = role;
-  article.setAttribute("aria-live", "polite");
-  if (role === "assistant") article.setAttribute("aria-busy", "true");
-  const heading = document.createElement("h2");
-  heading.textContent = name;
-  const text = document.createElement("p");
-  text.className = "text";
-  article.append(heading, text);
-  messages.append(article);
-  messages.scrollTop = messages.scrollHeight;
-  return { article, text };
+async function showMemory() {
+  const { process, active, peak } = await readMemory(settings).catch(() => ({}));
+  const mlx = active === undefined ? [] : [`MLX ${size(active)}, at most ${size(peak)}`];
+  const parts = process ? [`Memory: process ${size(process)}`, ...mlx] : [];
+  ui.memory.textContent = parts.join(" · ");
 }
 
-function think(view, thought) {
-  if (!view.thoughts) {
-    const details = document.createElement("details");
-    details.className = "thoughts";
-    const summary = document.createElement("summary");
-    summary.textContent = "Thoughts";
-    view.thoughts = document.createElement("pre");
-    details.append(summary, view.thoughts);
-    view.text.before(details);
-  }
-  view.thoughts.append(thought);
+function size(bytes) {
+  return bytes < 1e9 ? `${Math.round(bytes / 1e6)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
 }
 
-function tellEnd(view, { usage, reason, speed }) {
-  const parts = [];
-  if (usage) parts.push(`${usage.completion_tokens} tokens`);
-  if (speed) parts.push(`${speed.toFixed(1)} tokens/s`);
-  if (reason === "length") parts.push("cut at its limit");
-  const figures = document.createElement("p");
-  figures.className = "figures";
-  figures.textContent = parts.join(" · ");
-  view.article.append(figures);
+function tell(text, isProblem = false) {
+  ui.status.textContent = text;
+  ui.status.className = isProblem ? "problem" : "";
 }
 
-function tell(text, isError = false) {
-  status.textContent = text;
-  status.className = isError ? "error" : "";
+function scrollDown() {
+  document.scrollingElement.scrollTop = document.scrollingElement.scrollHeight;
+}
+
+/** Follows the text, unless the reader has gone up. */
+function stayDown() {
+  const { scrollTop, clientHeight, scrollHeight } = document.scrollingElement;
+  if (scrollHeight - scrollTop - clientHeight < 160) scrollDown();
 }

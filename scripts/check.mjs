@@ -20,6 +20,7 @@ const steps = [
   // The servers that the tests talk to; where one cannot be built, its tests are skipped and say why.
   ["Ollama for the tests", ["test/servers/build-ollama.mjs", "--optional"]],
   ["mlx_lm.server for the tests", ["test/servers/build-mlx-lm.mjs", "--optional"]],
+  ["a browser for the tests", ["scripts/install-browser.mjs"]],
   ["tests", [...bin("jest", "bin/jest.js"), "--json", "--outputFile", results]],
 ];
 

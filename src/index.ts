@@ -42,6 +42,7 @@ export {
 export { type FitOptions, fitModel } from "./fit-model.js";
 export type { ObjectRequest, ObjectResponse } from "./generate-object.js";
 export type { DeepPartial, ObjectStream } from "./stream-object.js";
+export { type MlxMemory, mlxMemory } from "./mlx-memory.js";
 export type { PullOptions, QueryOptions } from "./primary.js";
 export type { Quantize, WeightType } from "./quantize.js";
 export {

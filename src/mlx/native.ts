@@ -36,6 +36,11 @@ export function loadNative(): NativeAddon {
   throw new ProviderUnavailableError(message, { provider: "mlx", hint, cause });
 }
 
+/** The addon, if it has been loaded: to ask it something that is not worth loading it for. */
+export function loadedNative(): NativeAddon | undefined {
+  return result && "addon" in result ? result.addon : undefined;
+}
+
 /**
  * Tells whether the addon loads here and, if not, why and what to do. Never throws.
  * @example const mlx = nativeAvailability(); if (!mlx.ok) console.error(mlx.message, mlx.hint);

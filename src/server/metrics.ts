@@ -1,4 +1,5 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
+import { mlxMemory } from "../index.js";
 import type { Gate } from "./gate.js";
 import type { RequestRecord } from "./record.js";
 
@@ -46,6 +47,7 @@ export class Metrics {
     });
     watch("requests_running", "Requests that are answered now.", registers, () => gate.running);
     watch("requests_queued", "Requests that wait for their turn.", registers, () => gate.waiting);
+    watchMemory(registers);
   }
 
   /** Media type of the text. */
@@ -81,6 +83,18 @@ function watch(name: string, help: string, registers: Registry[], value: () => n
     registers,
     collect() {
       this.set(value());
+    },
+  });
+}
+
+function watchMemory(registers: Registry[]): void {
+  new Gauge({
+    name: `${PREFIX}mlx_memory_bytes`,
+    help: "Memory of MLX in this process, once it was needed.",
+    labelNames: ["kind"] as const,
+    registers,
+    collect() {
+      for (const [kind, bytes] of Object.entries(mlxMemory() ?? {})) this.set({ kind }, bytes);
     },
   });
 }

@@ -2,7 +2,11 @@ import type { Socket } from "node:net";
 import { connect } from "node:net";
 import { LLMClient, type LLMConfig } from "../../src/index.js";
 import { createServer, type LLMServer, type ServerOptions } from "../../src/server/index.js";
-import { type FakeOllama, startFakeOllama } from "../servers/fake-ollama.js";
+import {
+  type FakeOllama,
+  type FakeOllamaOptions,
+  startFakeOllama,
+} from "../servers/fake-ollama.js";
 import { NO_SOURCES } from "./client-calls.js";
 
 /** A server on a free port, with a fake Ollama behind it. */
@@ -20,12 +24,13 @@ export interface RunningServer {
 
 const MODEL = { name: "m", capabilities: ["completion", "tools", "thinking"] };
 
-/** Starts a server over a client of a fake Ollama that has the model "m". */
+/** Starts a server over a client of a fake Ollama, which has the model "m" unless told. */
 export async function startServer(
   options: ServerOptions = {},
   config: LLMConfig = {},
+  fake: FakeOllamaOptions = {},
 ): Promise<RunningServer> {
-  const ollama = await startFakeOllama({ models: [MODEL] });
+  const ollama = await startFakeOllama({ models: [MODEL], ...fake });
   const client = new LLMClient(
     { provider: "ollama", baseUrl: ollama.url, maxRetries: 0, ...config },
     NO_SOURCES,

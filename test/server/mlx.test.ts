@@ -1,7 +1,7 @@
 import Anthropic from "@anthropic-ai/sdk";
 import { Ollama } from "ollama";
 import OpenAI from "openai";
-import { LLMClient } from "../../src/index.js";
+import { LLMClient, mlxMemory } from "../../src/index.js";
 import { createServer, type LLMServer } from "../../src/server/index.js";
 import { NO_SOURCES } from "../helpers/client-calls.js";
 import { describeNative } from "../helpers/native.js";
@@ -95,6 +95,15 @@ describeNative("a server over MLX", () => {
     });
     expect(response.status).toBe(404);
     expect(JSON.stringify(await response.json())).toContain("no-such-model");
+  });
+
+  test("tells how much memory MLX holds", async () => {
+    await client.generate({ messages: content, maxTokens: 1 });
+    const { active, peak } = mlxMemory()!;
+    expect(active).toBeGreaterThan(0);
+    expect(peak).toBeGreaterThanOrEqual(active);
+    const text = await (await fetch(`${url}/metrics`)).text();
+    expect(text).toContain(`llm_client_mlx_memory_bytes{kind="peak"} ${mlxMemory()!.peak}\n`);
   });
 
   test("says that it has no embeddings", async () => {

@@ -1,5 +1,6 @@
 import type { ModelInfo } from "../../index.js";
 import { findModel, knownModels } from "../models.js";
+import { given } from "../schemas.js";
 import type { Service } from "../service.js";
 
 /** The list of models, as OpenAI tells it. */
@@ -12,7 +13,14 @@ export async function retrieveModel(service: Service, id: string): Promise<objec
   return modelOf(await findModel(service, id));
 }
 
-function modelOf({ id, created, ownedBy, provider, contextLength }: ModelInfo): object {
-  const more = contextLength === undefined ? {} : { context_length: contextLength };
+function modelOf({
+  id,
+  created,
+  ownedBy,
+  provider,
+  contextLength: context_length,
+  capabilities,
+}: ModelInfo): object {
+  const more = given({ context_length, capabilities });
   return { id, object: "model", created: created ?? 0, owned_by: ownedBy ?? provider, ...more };
 }
