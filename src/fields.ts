@@ -26,10 +26,20 @@ export function countOf(value: unknown): number | undefined {
   return typeof value === "number" && Number.isFinite(value) && value >= 0 ? value : undefined;
 }
 
-/** What a text says in JSON; undefined where it is none. */
+/** Levels of lists and objects in one another; what has more cannot be written or walked through. */
+const DEEPEST = 200;
+
+/** Whether lists and objects are nested deeper than anybody means them to be. */
+export function isTooDeep(value: unknown, levels = DEEPEST): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  return levels === 0 || Object.values(value).some((inner) => isTooDeep(inner, levels - 1));
+}
+
+/** What a text says in JSON; undefined where it is none, or nested too deeply. */
 export function parseJson(text: string): unknown {
   try {
-    return JSON.parse(text);
+    const value: unknown = JSON.parse(text);
+    return isTooDeep(value) ? undefined : value;
   } catch {
     return undefined;
   }

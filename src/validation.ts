@@ -1,5 +1,7 @@
 import * as z from "zod/mini";
 
+export { isTooDeep } from "./fields.js";
+
 /** A wrong field: which one, what stands there, and what may stand there. */
 export interface Problem {
   path: PropertyKey[];

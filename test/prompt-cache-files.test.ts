@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { mkdtemp, readdir, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { LLMClient } from "../src/client.js";
@@ -179,6 +179,8 @@ describeNative("a prompt-cache file", () => {
     });
     await expect(write(join(folder, "manual.bin"))).rejects.toThrow("must end in .safetensors");
     expect(await readdir(folder)).toEqual(["manual.safetensors"]);
+    // Others may not read what was said.
+    expect((await stat(file)).mode & 0o777).toBe(0o600);
     expect(await client.readPromptCache({ file, messages: manual })).toMatchObject({ tokens: 36 });
   });
 

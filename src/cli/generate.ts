@@ -26,6 +26,7 @@ import { describeRun, describeUsage } from "./format.js";
 import { Flow, type Io, type Output } from "./io.js";
 import { Progress } from "./progress.js";
 import { readPrompt } from "./prompt.js";
+import { cellText } from "./table.js";
 
 /** What `llm-client generate` was asked to do. */
 export interface GenerateOptions extends CommonOptions {
@@ -211,7 +212,7 @@ async function printNotes(
   }
   if (!json) {
     for (const call of response.toolCalls ?? [])
-      await stderr.write(`call: ${describeCall(call)}\n`);
+      await stderr.write(`call: ${cellText(describeCall(call))}\n`);
   }
   if (usage || verbose) await stderr.write(`usage: ${describeUsage(response)}\n`);
   if (verbose) await stderr.write(describeRun(response));

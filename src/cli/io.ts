@@ -6,8 +6,13 @@ import { UsageError } from "./exit-codes.js";
 /** One of the two streams that a command writes to. */
 export interface Output {
   isTTY: boolean;
-  /** Resolves when the text has been taken, so that a slow reader slows the writer. */
+  /**
+   * Resolves when the text has been taken, so that a slow reader slows the writer. On a terminal,
+   * what would steer it is shown instead: models, servers and files write whatever they like.
+   */
   write(text: string): Promise<void>;
+  /** Writes what steers the terminal. */
+  steer(text: string): Promise<void>;
   bold(text: string): string;
   dim(text: string): string;
 }
@@ -54,6 +59,7 @@ export class Flow {
 }
 
 const QUIET_STDIN_MS = 3000;
+const ESCAPE = "\u001b";
 const STILL_OPEN =
   "Waiting for the end of stdin, which is an open pipe. " +
   'To give no input use < /dev/null, or from a program stdio: ["ignore", …].\n';
@@ -80,13 +86,29 @@ function output(stream: WriteStream): Output {
   const colored = wantsColor(isTTY, process.env);
   const style = (format: "bold" | "dim") => (text: string) =>
     colored ? styleText(format, text, { validateStream: false }) : text;
+  // The callback also comes after a failure; a closed pipe is handled once, by its "error" event.
+  const steer = (text: string) =>
+    new Promise<void>((resolve) => stream.write(text, () => resolve()));
   return {
     isTTY,
-    // The callback also comes after a failure; a closed pipe is handled once, by its "error" event.
-    write: (text) => new Promise((resolve) => stream.write(text, () => resolve())),
+    write: (text) => steer(isTTY ? harmless(text) : text),
+    steer,
     bold: style("bold"),
     dim: style("dim"),
   };
+}
+
+/** A text in which control characters are pictures, but for line ends, tabs, bold and dim. */
+export function harmless(text: string): string {
+  return text.replace(/(?!\r\n|[\n\t])(\p{Cc})(\[(?:1|2|22)m)?/gu, (found, control, style) => {
+    return control === ESCAPE && style ? found : pictureOf(control) + (style ?? "");
+  });
+}
+
+function pictureOf(control: string): string {
+  const code = control.charCodeAt(0);
+  if (code < 0x20) return String.fromCharCode(0x2400 + code);
+  return code === 0x7f ? "\u2421" : "\ufffd";
 }
 
 /** Whether to color, by the conventions of NO_COLOR and FORCE_COLOR. */

@@ -52,7 +52,7 @@ export class Progress {
   async stopWaiting(): Promise<void> {
     if (!this.#isWaiting) return;
     this.#isWaiting = false;
-    await this.#stderr.write("\r\x1b[K");
+    await this.#stderr.steer("\r\x1b[K");
   }
 
   /** Call it when it is known who answers: says so where somebody else was asked before. */

@@ -84,7 +84,7 @@ function asStream(output: Output): NodeJS.WritableStream {
     isTTY: true,
     columns: process.stderr.columns ?? 80,
     write: (text: string) => {
-      void output.write(text);
+      void output.steer(text);
       return true;
     },
   };

@@ -22,7 +22,7 @@ export async function table(head: string[], rows: Cell[][], stdout: Output): Pro
 
 /** One line of text: names of models and folders may hold anything, also what steers a terminal. */
 export function cellText(value: Cell): string {
-  return String(value ?? "").replace(/[\s\p{Cc}]+/gu, " ");
+  return String(value ?? "").replace(/[\s\p{Cc}\p{Bidi_Control}]+/gu, " ");
 }
 
 const NO_LINES = Object.fromEntries(

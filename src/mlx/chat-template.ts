@@ -2,7 +2,8 @@ import { ValidationError } from "../errors.js";
 import type { Message, Tool } from "../types.js";
 import type { Json } from "./json-file.js";
 import { habitsOf, joinText, templateMessages, templateTools } from "./template-messages.js";
-import { parseTemplate, renderTemplate, TemplateRefusal } from "./template-runtime.js";
+import { TemplateRefusal } from "./template-globals.js";
+import { parseTemplate, reasonOf, renderTemplate } from "./template-runtime.js";
 import { badTemplate, findSources, type Source } from "./template-sources.js";
 import { namedSpecialTokens, readTokenizerConfig } from "./tokenizer-files.js";
 
@@ -91,7 +92,7 @@ function parse({ text, place }: Source): ReturnType<typeof parseTemplate> {
   try {
     return parseTemplate(text);
   } catch (error) {
-    const reason = `is no valid Jinja template: ${(error as Error).message}`;
+    const reason = `is no valid Jinja template: ${reasonOf(error as Error)}`;
     throw badTemplate(place, reason, error);
   }
 }
@@ -99,7 +100,7 @@ function parse({ text, place }: Source): ReturnType<typeof parseTemplate> {
 function renderingFailed(place: string, error: Error): Error {
   if (error instanceof TemplateRefusal) {
     return new ValidationError(
-      `The model's chat template refuses these messages: ${error.message}`,
+      `The model's chat template refuses these messages: ${reasonOf(error)}`,
       {
         code: "bad_template",
         hint: `Change the messages; the template is in ${place}.`,
@@ -107,5 +108,5 @@ function renderingFailed(place: string, error: Error): Error {
       },
     );
   }
-  return badTemplate(place, `cannot be rendered: ${error.message}`, error);
+  return badTemplate(place, `cannot be rendered: ${reasonOf(error)}`, error);
 }

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { rename, rm, stat } from "node:fs/promises";
+import { chmod, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { GenerationError, LLMError, ValidationError } from "../errors.js";
 import { expandHome } from "../home-folder.js";
@@ -60,6 +60,8 @@ export async function writeKeptPrompt(
     await session.writePromptCache(tokens, settings, unfinished, metadata);
     signal.throwIfAborted();
     await syncFile(unfinished);
+    // It tells what was said.
+    await chmod(unfinished, 0o600);
     await rename(unfinished, target);
     return { file: target, model: name, tokens: tokens.length, bytes: (await stat(target)).size };
   } catch (error) {

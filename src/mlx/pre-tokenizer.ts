@@ -7,7 +7,7 @@ const GPT2_WORDS =
 /**
  * The library splits Digits and Punctuation by ASCII rules, whitespace by JavaScript's, ignores
  * Metaspace's "split", and knows only two of Split's behaviors. Regular expressions say all of it.
- * The expressions of a file are run as they are: one that backtracks without end is not recognised.
+ * The expressions of a file are run as they are, but not without end.
  */
 export function rewritePreTokenizer(step: unknown): unknown {
   if (!isObject(step)) return step;

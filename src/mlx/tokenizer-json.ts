@@ -22,12 +22,19 @@ export interface AddedToken {
 /** More than any vocabulary has; ids index arrays, so a lying file must not choose their length. */
 const LARGEST_ID = 2 ** 24;
 
+/** How many characters its rules may make of one. */
+const LARGEST_GROWTH = 1000;
+/** Characters of what is searched in texts; nothing can interrupt the search for a text. */
+const LONGEST_PATTERN = 4096;
+
 /**
  * Checks a tokenizer.json and rewrites what the JavaScript library reads differently from Python's.
  * Throws an Error that says what is wrong with the file.
  */
 export function prepareTokenizer(json: Json, config: Json): TokenizerJson {
   const model = checkModel(json.model);
+  const growth = growthOf(json.normalizer) * growthOf(json.pre_tokenizer);
+  if (growth > LARGEST_GROWTH) throw new Error(`it makes ${growth} characters of one`);
   const preTokenizer = rewritePreTokenizer(json.pre_tokenizer ?? null);
   return {
     ...json,
@@ -134,6 +141,7 @@ function addToken(
   if (!isObject(token) || typeof token.content !== "string" || token.content === "") {
     throw new Error("it has an added token without content");
   }
+  checkPattern({ String: token.content });
   const id = tokens.get(token.content)?.id ?? idOf(token.content) ?? declaredId;
   if (!isTokenId(id)) {
     throw new Error(`it gives added token ${JSON.stringify(token.content)} no valid id`);
@@ -170,6 +178,26 @@ function endsFromConfig(config: Json): Json | null {
     single.push({ SpecialToken: { id: eos, type_id: 0 } });
   }
   return single.length === 1 ? null : { type: "TemplateProcessing", single, pair: single };
+}
+
+/** How many characters steps may write in place of one: a few such steps could fill any memory. */
+function growthOf(step: unknown): number {
+  if (!isObject(step)) return 1;
+  const { content, replacement, normalizers, pretokenizers } = step;
+  checkPattern(step.pattern);
+  const own = [content, replacement].map((text) => (typeof text === "string" ? text.length : 1));
+  const inner = [normalizers, pretokenizers].flatMap((steps) =>
+    Array.isArray(steps) ? steps : [],
+  );
+  return [...own, ...inner.map(growthOf)].reduce((all, growth) => all * Math.max(1, growth), 1);
+}
+
+function checkPattern(pattern: unknown): void {
+  const texts = isObject(pattern) ? [pattern.String, pattern.Regex] : [];
+  for (const text of texts) {
+    if (typeof text !== "string" || text.length <= LONGEST_PATTERN) continue;
+    throw new Error(`it has a pattern of ${text.length} characters; at most ${LONGEST_PATTERN}`);
+  }
 }
 
 function rewriteNormalizer(normalizer: unknown): unknown {

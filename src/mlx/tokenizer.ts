@@ -1,5 +1,6 @@
 import { Tokenizer as LibraryTokenizer } from "@huggingface/tokenizers";
 import { ModelLoadError } from "../errors.js";
+import { TookTooLong, withDeadline } from "./deadline.js";
 import { Detokenizer } from "./detokenizer.js";
 import type { Json } from "./json-file.js";
 import { placeOf, readModelJson } from "./model-texts.js";
@@ -44,6 +45,10 @@ export interface Tokenizer {
   textSteps(): TextStep[];
 }
 
+/** Many times what honest files need, in milliseconds: to encode a text, and for each character. */
+const LONGEST_TIME = 5000;
+const LONGEST_TIME_PER_CHARACTER = 0.02;
+
 /** One of a large vocabulary takes half a second to make. */
 const shared = new SharedByFiles<Tokenizer>();
 
@@ -73,7 +78,7 @@ async function makeTokenizer(folder: string, reading?: Promise<Json>): Promise<T
   const config = await (reading ?? readTokenizerConfig(folder));
   try {
     const prepared = prepareTokenizer(json, config);
-    return new CheckpointTokenizer(prepared, compileDecoder(json.decoder), config);
+    return new CheckpointTokenizer(file, prepared, compileDecoder(json.decoder), config);
   } catch (error) {
     throw badTokenizer(file, `cannot be used: ${(error as Error).message}`, error);
   }
@@ -99,6 +104,7 @@ class CheckpointTokenizer implements Tokenizer {
   readonly bosToken?: string;
   readonly eosToken?: string;
   readonly eosTokenId?: number;
+  readonly #file: string;
   readonly #encoder: Encoder;
   readonly #decoder: TokenDecoder;
   readonly #special: ReadonlySet<number>;
@@ -106,7 +112,8 @@ class CheckpointTokenizer implements Tokenizer {
   readonly #bytes: Uint8Array[] = [];
   readonly #sameTokens = new WeakSet<Tokenizer>();
 
-  constructor(json: TokenizerJson, decoder: TokenDecoder, config: Json) {
+  constructor(file: string, json: TokenizerJson, decoder: TokenDecoder, config: Json) {
+    this.#file = file;
     this.#encoder = createEncoder(json);
     this.#decoder = decoder;
     const special = json.added_tokens.filter((token) => token.special);
@@ -123,9 +130,20 @@ class CheckpointTokenizer implements Tokenizer {
     if (text === "" && !addSpecialTokens) return [];
     const beginsWithBos = this.bosToken !== undefined && text.startsWith(this.bosToken);
     const options = { add_special_tokens: addSpecialTokens && !beginsWithBos };
-    const { ids } = this.#encoder.encode(text, options);
+    const { ids } = this.#inTime(text, () => this.#encoder.encode(text, options));
     // Characters that an incomplete vocabulary cannot express have no id.
     return ids.filter((id) => id !== undefined && id !== null);
+  }
+
+  /** The expressions of a file may backtrack without end. */
+  #inTime<T>(text: string, work: () => T): T {
+    try {
+      return withDeadline(LONGEST_TIME + text.length * LONGEST_TIME_PER_CHARACTER, work);
+    } catch (error) {
+      if (!(error instanceof TookTooLong)) throw error;
+      const what = `cannot encode ${text.length} characters: ${error.message}`;
+      throw badTokenizer(this.#file, what, error);
+    }
   }
 
   decode(tokens: ArrayLike<number>, { skipSpecialTokens = false } = {}): string {

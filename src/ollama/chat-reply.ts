@@ -1,5 +1,13 @@
 import { ProtocolError } from "../errors.js";
-import { type Fields, fieldsOf, isObject, listOf, parseJson, textOf } from "../fields.js";
+import {
+  type Fields,
+  fieldsOf,
+  isObject,
+  isTooDeep,
+  listOf,
+  parseJson,
+  textOf,
+} from "../fields.js";
 import { errorOfBody } from "../http/server-errors.js";
 import { shown } from "../http/server-text.js";
 import { detailsOf, type Where } from "../http/where.js";
@@ -95,6 +103,7 @@ export class ChatReply {
     for (const call of calls) {
       const { name, arguments: given } = fieldsOf(call.function);
       if (typeof name !== "string") throw this.#misfit(call);
+      if (isTooDeep(given)) throw this.#error("protocol", "has a call that is nested too deeply");
       const id = textOf(call.id) ?? `call_${crypto.randomUUID()}`;
       batch.push({ type: "tool-call", toolCall: { id, name, ...toArguments(given) } });
       this.#hasCalls = true;

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import type { Context } from "hono";
 import type * as z from "zod/mini";
-import { check, describeProblem, nameField } from "../validation.js";
+import { check, describeProblem, isTooDeep, nameField } from "../validation.js";
 import { Refusal } from "./failures.js";
 import type { Env, Service } from "./service.js";
 
@@ -12,6 +12,9 @@ export async function readBody<T>(
   schema: z.ZodMiniType<T>,
 ): Promise<T> {
   const body = parse(await readText(env.incoming, settings.maxBodyBytes));
+  if (isTooDeep(body)) {
+    throw new Refusal(400, "bad_json", "The body of the request is nested too deeply.");
+  }
   const result = check(schema, body);
   if (!result.problems) return result.value;
   const [first] = result.problems;

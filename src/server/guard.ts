@@ -18,6 +18,8 @@ export function guard({ allowHosts, allowOrigins, token }: Settings): Middleware
     const { req } = context;
     const [host, origin] = [req.header("host"), req.header("origin")];
     checkHost(host, hosts);
+    // A request may also name the host in its first line, as proxies are asked.
+    checkHost(new URL(req.url).host, hosts);
     const isOwn = origin === undefined || isSame(origin, host);
     if (!isOwn && !allowOrigins.includes(origin)) throw strangeOrigin(origin);
     // Browsers send no key with the question whether they may ask.

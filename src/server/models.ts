@@ -19,7 +19,7 @@ export async function findModel(service: Service, id: string): Promise<ModelInfo
 /** The model that a request is for; a path would let others look around on this machine. */
 export function modelFor({ settings }: Service, name: string | undefined): string | undefined {
   if (name === undefined || name === settings.model) return settings.model;
-  if (isAbsolute(name) || /^(\.{1,2}|~)([/\\]|$)|\\/.test(name)) throw noModel(name);
+  if (isAbsolute(name) || /^(\.{1,2}|~)([/\\]|$)|\\|\/\.\.(\/|$)/.test(name)) throw noModel(name);
   return name;
 }
 

@@ -35,6 +35,10 @@ class FakeOutput implements Output {
   bold = (text: string) => text;
   dim = (text: string) => text;
 
+  steer(text: string): Promise<void> {
+    return this.write(text);
+  }
+
   async write(text: string): Promise<void> {
     this.text += text;
   }

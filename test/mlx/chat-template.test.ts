@@ -279,6 +279,10 @@ describe("a folder", () => {
       await expect(loadChatTemplate(folder)).rejects.toMatchObject({ code: "bad_template" });
     });
 
+    const PAIRS = `[${"[1, 2], ".repeat(1000)}]`;
+    const WIDE = "range(9999) | join";
+    const DOUBLED = "{% for i in range(16) %}{% set x.v = x.v ~ x.v %}{% endfor %}";
+    const LONG = `{% set x = namespace(v='aaaaaaa') %}${DOUBLED}{% set text = x.v %}{% set part = text[:99999] ~ 'b' ~ text[:99999] %}`;
     const growing = (start: string, step: string): string => {
       return `{% set s = namespace(v=${start}) %}{% for i in range(60) %}{% set s.v = ${step} %}{% endfor %}{{ s.v }}`;
     };
@@ -295,7 +299,25 @@ describe("a folder", () => {
       ["doubles a list", growing("[1]", "s.v + s.v"), "characters or items"],
       ["puts a list into itself twice", growing("[1]", "[s.v, s.v]"), "characters or items"],
       ["calls itself", "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "cannot be rendered"],
-      ["indents by a lot", "{{ 'a\\nb' | indent(999999999) }}", "cannot be rendered"],
+      ["indents by a lot", "{{ 'a\\nb' | indent(999999999) }}", "indents by more than 100"],
+      ["indents JSON by a lot", `{{ ${PAIRS} | tojson(indent=99999999) }}`, "indents by more"],
+      ["puts a lot into JSON", `{{ ${PAIRS} | tojson(**{'separators': [${WIDE}, ':']}) }}`, "more"],
+      [
+        "indents a block by a lot",
+        "{% filter indent(*[101]) %}a{% endfilter %}",
+        "by more than 100",
+      ],
+      ["searches a long text", `${LONG}{{ part in text }}`, "steps"],
+      ["splits a long text", `${LONG}{{ text.split(part) | length }}`, "steps"],
+      ["splits under another name", `${LONG}{% set f = text['split'] %}{{ f(part) }}`, "steps"],
+      ["replaces in a long text", `${LONG}{{ text | replace(part, '') }}`, "steps"],
+      [
+        "replaces in a block",
+        `${LONG}{% filter replace(part, '') %}{{ text }}{% endfilter %}`,
+        "steps",
+      ],
+      ["spreads what it replaces", `${LONG}{{ text | replace(*[part, '']) }}`, "spreads"],
+      ["fails with a lot to say", `${LONG}{{ raise_exception(text) }}`, "a…"],
     ])(
       "a template that %s",
       async (_, template, reason) => {

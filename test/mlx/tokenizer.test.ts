@@ -281,6 +281,28 @@ describe("a changed folder", () => {
     expect(message).toMatch(reason);
   });
 
+  test("an expression that backtracks without end is interrupted", async () => {
+    const pattern = { Regex: "(?:a+)+$" };
+    const tokenizer = await load({
+      pre_tokenizer: { type: "Split", pattern, behavior: "Isolated" },
+    });
+    expect(tokenizer.encode("aaaa").length).toBeGreaterThan(0);
+    expect(() => tokenizer.encode(`${"a".repeat(60)}b`)).toThrow(
+      expect.objectContaining({
+        code: "bad_tokenizer",
+        message: `${join(folder, "tokenizer.json")} cannot encode 61 characters: it takes more than 5 s.`,
+      }),
+    );
+  }, 60_000);
+
+  test("steps that make very long texts of short ones are refused", async () => {
+    const replace = { type: "Replace", pattern: { String: "a" }, content: "a".repeat(40) };
+    const normalizers = [replace, replace];
+    await load({ normalizer: { type: "Sequence", normalizers: [replace] } });
+    await write("tokenizer.json", { ...json, normalizer: { type: "Sequence", normalizers } });
+    expect((await refusal()).message).toMatch("it makes 1600 characters of one");
+  });
+
   test("steps nested without end are refused", async () => {
     const depth = 20_000;
     for (const [key, list] of [

@@ -192,6 +192,13 @@ describe("tool calls", () => {
     expect(call).toEqual({ id: "1", name: "nap", ...expected });
   });
 
+  test("that are nested without end are none", () => {
+    const given = JSON.parse(`${'{"a":'.repeat(100_000)}1${"}".repeat(100_000)}`);
+    expect(() => callsOf({ function: { name: "nap", arguments: given } })).toThrow(
+      expect.objectContaining({ code: "protocol" }),
+    );
+  });
+
   test.each([[{}], [{ function: { arguments: {} } }], [{ function: { name: 5 } }], ["look"]])(
     "such as %j are none",
     (call) => {

@@ -43,6 +43,26 @@ test.each(["evil.example", "localhost.evil.example", "127.0.0.1.evil.example"])(
   },
 );
 
+test("does not answer to another name in the first line of a request", async () => {
+  running = await startServer({ allowHosts: ["studio.local"] });
+  const host = "127.0.0.1";
+  const statusOf = async (path: string) => (await ask({ host }, { path })).status;
+  expect(await statusOf("http://evil.example/v1/models")).toBe(403);
+  expect(await statusOf("http://studio.local/v1/models")).toBe(200);
+});
+
+test.each([
+  "//v1/models",
+  "/%76%31/models",
+  "/health/../v1/models",
+  "/health%2f..%2fv1/models",
+  "/v1/models?/health",
+  "http://127.0.0.1/v1/models",
+])("wants its key for %s, however it is written", async (path) => {
+  running = await startServer({ token: "s3cret" });
+  expect((await ask({}, { path })).status).toBe(401);
+});
+
 test("answers to a name that it was told", async () => {
   running = await startServer({ allowHosts: ["Studio.local"] });
   expect((await ask({ host: "studio.local:11435" })).status).toBe(200);

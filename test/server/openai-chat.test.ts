@@ -126,10 +126,13 @@ test("refuses a model that is not there", async () => {
   await expect(refused).rejects.toMatchObject({ status: 404, code: "model_not_found" });
 });
 
-test.each(["/etc", "../models", "~/model", "C:\\model"])("refuses the path %s", async (model) => {
-  const refused = openai.chat.completions.create({ model, messages });
-  await expect(refused).rejects.toMatchObject({ status: 404, code: "model_not_found" });
-});
+test.each(["/etc", "../models", "~/model", "C:\\model", "a/../../b.gguf", "a/.."])(
+  "refuses the path %s",
+  async (model) => {
+    const refused = openai.chat.completions.create({ model, messages });
+    await expect(refused).rejects.toMatchObject({ status: 404, code: "model_not_found" });
+  },
+);
 
 test.each([
   [{ functions: [] }, "functions is not supported"],
