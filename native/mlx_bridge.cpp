@@ -59,7 +59,8 @@ class ModelWrap : public Napi::ObjectWrap<ModelWrap> {
           name, Napi::Number::New(info.Env(), value), napi_enumerable);
     };
     Value().DefineProperties(
-        {number("vocabSize", model_->vocab_size),
+        {number("vocabSize", model_->vocab_size), number("imageSize", model_->images.size),
+         number("imageTokens", model_->images.tokens),
          number("bytes", static_cast<double>(model_->bytes)),
          Napi::PropertyDescriptor::Value(
              "canTrim", Napi::Boolean::New(info.Env(), model_->can_trim), napi_enumerable)});
@@ -151,6 +152,7 @@ class SessionWrap : public Napi::ObjectWrap<SessionWrap> {
         session_(info.Env(), std::make_shared<SessionState>()) {
     const auto model = from_external(info);
     vocab_size_ = model->vocab_size;
+    images_ = model->images;
     const auto& thread = addon_of(info.Env()).thread();
     thread->track(session_.state());
     // Only the inference thread touches what it may release.
@@ -167,7 +169,9 @@ class SessionWrap : public Napi::ObjectWrap<SessionWrap> {
       if (!info[2].IsFunction()) refuse_argument("onTokens must be a function");
       auto options = to_generation_options(info[1], vocab_size_);
       const auto sampling = info[1].As<Napi::Object>();
+      options.images = to_images(sampling.Get("images"), images_, tokens.size());
       auto draft_model = to_draft_model(sampling.Get("draftModel"));
+      if (draft_model && !options.images.empty()) refuse_argument("draftModel cannot see images");
       const Napi::Value file = sampling.Get("promptCacheFile");
       auto before = file.IsUndefined() ? std::nullopt : std::optional(to_prompt_cache_file(file));
       generated_ = true;
@@ -191,7 +195,10 @@ class SessionWrap : public Napi::ObjectWrap<SessionWrap> {
 
   Napi::Value logits(const Napi::CallbackInfo& info) {
     return guarded_promise(info.Env(), [&] {
-      return start<LogitsTask>(info.Env(), Napi::Function(), prompt(info[0]));
+      auto tokens = prompt(info[0]);
+      auto images = to_images(info[1], images_, tokens.size());
+      return start<LogitsTask>(
+          info.Env(), Napi::Function(), std::move(tokens), std::move(images));
     });
   }
 
@@ -243,6 +250,7 @@ class SessionWrap : public Napi::ObjectWrap<SessionWrap> {
   Handle<SessionState> session_;
   std::shared_ptr<ReplyControl> control_ = std::make_shared<ReplyControl>();
   int vocab_size_ = 0;
+  ImageFormat images_;
   bool generated_ = false;
 };
 

@@ -241,6 +241,7 @@ std::optional<Quantization> Weights::quantization(const std::string& path, int i
 std::optional<Quantization> Weights::wanted_quantization(
     const std::string& path, int in_dims) const {
   if (!conversion_.quantize || in_dims % conversion_.quantize->group_size != 0) return std::nullopt;
+  if (is_deferred(path_ + path)) return std::nullopt;
   if (!conversion_.recipe.empty()) {
     const int group_size = conversion_.quantize->group_size;
     return mixed_quantization(conversion_.recipe, group_size, path_ + path, num_layers_);
@@ -278,8 +279,23 @@ std::optional<LowRank> Weights::low_rank(const std::string& path) {
 
 std::vector<mx::array> Weights::in_memory() const {
   std::vector<mx::array> arrays = held_;
-  for (const auto& [name, tensor] : taken_) arrays.push_back(tensor);
+  for (const auto& [name, tensor] : taken_) {
+    if (!is_deferred(name)) arrays.push_back(tensor);
+  }
   return arrays;
+}
+
+std::vector<mx::array> Weights::deferred() const {
+  std::vector<mx::array> arrays;
+  for (const auto& [name, tensor] : taken_) {
+    if (is_deferred(name)) arrays.push_back(tensor);
+  }
+  return arrays;
+}
+
+bool Weights::is_deferred(const std::string& name) const {
+  return std::ranges::any_of(
+      deferred_, [&](const std::string& path) { return name.starts_with(path); });
 }
 
 void Weights::finish() const {

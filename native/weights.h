@@ -91,6 +91,9 @@ class Weights {
   /// Leaves what is taken below a path out of conversions: mlx-lm would refuse it.
   void keep_unsaved(const std::string& path) { unsaved_.push_back(path_ + path + "."); }
 
+  /// Leaves what is taken below a path unread until it is used. No conversion quantizes it.
+  void defer(const std::string& path) { deferred_.push_back(path_ + path); }
+
   /// How the checkpoint stores the (…, in_dims) matrix or matrices of a module: none if dense.
   /// config.json decides by the module's path; where it is silent, the packed shapes tell.
   std::optional<Quantization> quantization(const std::string& path, int in_dims) const;
@@ -122,6 +125,8 @@ class Weights {
   }
   /// What a model keeps in memory, to be evaluated before the first forward pass.
   std::vector<mx::array> in_memory() const;
+  /// What it reads when it is first used.
+  std::vector<mx::array> deferred() const;
   /// How each module is quantized by now, by path.
   const std::map<std::string, Quantization>& quantizations() const { return quantizations_; }
 
@@ -134,6 +139,7 @@ class Weights {
   void read(const WeightFiles& files);
   void adopt_foreign(const Config& config);
   void note_missing(const std::string& name);
+  bool is_deferred(const std::string& name) const;
 
   template <typename Value>
   std::map<std::string, Value> without_unsaved(std::map<std::string, Value> by_name) const {
@@ -157,6 +163,7 @@ class Weights {
   std::vector<std::string> eight_bits_;
   std::vector<std::string> uncast_;
   std::vector<std::string> unsaved_;
+  std::vector<std::string> deferred_;
   std::string path_;                       // that was entered, "" or with a dot at its end
   std::map<std::string, Tensor> tensors_;  // by full name
   std::vector<std::string> missing_;

@@ -20,6 +20,7 @@ struct ModelState : Resource {
   std::shared_ptr<Scheduler> scheduler;
   std::shared_ptr<const Checkpoint> checkpoint;  // to make models with adapters of
   int vocab_size = 0;
+  ImageFormat images;
   size_t bytes = 0;
   bool can_trim = false;
 

@@ -35,7 +35,15 @@ size_t count_parameters(
   return tensor.size() * 32 / static_cast<size_t>(quantization->second.bits);
 }
 
-Napi::Object to_js(Napi::Env env, size_t weight_bytes, const std::vector<CacheBytes>& layers) {
+size_t bytes_of(const std::vector<mx::array>& arrays) {
+  size_t bytes = 0;
+  for (const mx::array& a : arrays) bytes += a.nbytes();
+  return bytes;
+}
+
+Napi::Object to_js(
+    Napi::Env env, size_t weight_bytes, size_t vision_bytes,
+    const std::vector<CacheBytes>& layers) {
   Napi::Array list = Napi::Array::New(env, layers.size());
   for (uint32_t i = 0; i < layers.size(); i++) {
     Napi::Object layer = Napi::Object::New(env);
@@ -46,6 +54,7 @@ Napi::Object to_js(Napi::Env env, size_t weight_bytes, const std::vector<CacheBy
   }
   Napi::Object footprint = Napi::Object::New(env);
   footprint.Set("weightBytes", static_cast<double>(weight_bytes));
+  footprint.Set("visionBytes", static_cast<double>(vision_bytes));
   footprint.Set("growth", AttentionCache::growth);
   footprint.Set("layers", list);
   return footprint;
@@ -73,7 +82,7 @@ bool ReadTask::advance() {
     // Tensors would settle in the larger buffers that others have left.
     mx::clear_cache();
     make();
-    for (const mx::array& tensor : unread_) state_->bytes += tensor.nbytes();
+    state_->bytes = bytes_of(unread_);
     made_ = true;
     return true;
   }
@@ -83,6 +92,7 @@ bool ReadTask::advance() {
   }
   complete();
   state_->vocab_size = state_->model->vocab_size();
+  state_->images = ImageFormat::of(*state_->model);
   state_->scheduler = std::make_shared<Scheduler>(state_->model);
   state_->scheduler->prefixes().set_limits(prefix_limits());
   state_->can_trim = state_->model->make_cache().keeps_all_tokens();
@@ -145,8 +155,8 @@ bool MeasureTask::advance() {
   Weights weights(config, files, conversion, group_);
   const std::unique_ptr<Model> model = make_model(config, weights);
   weights.finish();
-  size_t weight_bytes = 0;
-  for (const mx::array& tensor : weights.in_memory()) weight_bytes += tensor.nbytes();
+  const size_t weight_bytes = bytes_of(weights.in_memory());
+  const size_t vision_bytes = bytes_of(weights.deferred());
   Cache cache = model->make_cache();
   const uint32_t token = 0;
   const mx::array tokens = mx::from_data(std::span(&token, 1));
@@ -161,8 +171,8 @@ bool MeasureTask::advance() {
     (*head)(hidden, tokens, own);
     add(own);
   }
-  succeed([weight_bytes, layers = std::move(layers)](Napi::Env env) {
-    return to_js(env, weight_bytes, layers);
+  succeed([weight_bytes, vision_bytes, layers = std::move(layers)](Napi::Env env) {
+    return to_js(env, weight_bytes, vision_bytes, layers);
   });
   return false;
 }

@@ -183,11 +183,13 @@ class LogitsTask : public CallTask {
  public:
   LogitsTask(
       Addon& addon, CallId id, std::shared_ptr<SessionState> session,
-      std::shared_ptr<ReplyControl> control, std::vector<uint32_t> tokens)
+      std::shared_ptr<ReplyControl> control, std::vector<uint32_t> tokens,
+      std::vector<PromptImage> images)
       : CallTask(addon, id),
         session_(std::move(session)),
         control_(std::move(control)),
-        tokens_(std::move(tokens)) {}
+        tokens_(std::move(tokens)),
+        images_(std::move(images)) {}
 
   void cancel() override { control_->cancelled = true; }
 
@@ -195,7 +197,9 @@ class LogitsTask : public CallTask {
   bool advance() override {
     if (control_->cancelled) throw EngineError("cancelled", "the session was cancelled");
     open_cache(*session_);
-    succeed([values = all_logits(*session_->model, *session_->cache, tokens_)](Napi::Env env) {
+    const auto images = see(*session_->model, images_);
+    auto values = all_logits(*session_->model, *session_->cache, tokens_, images);
+    succeed([values = std::move(values)](Napi::Env env) {
       auto array = Napi::Float32Array::New(env, values.size());
       std::ranges::copy(values, array.Data());
       return array;
@@ -207,6 +211,7 @@ class LogitsTask : public CallTask {
   const std::shared_ptr<SessionState> session_;
   const std::shared_ptr<ReplyControl> control_;
   std::vector<uint32_t> tokens_;
+  const std::vector<PromptImage> images_;
 };
 
 /// Bounds what a model remembers of prompts. Resolves to the bytes that it then holds.

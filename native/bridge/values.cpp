@@ -126,6 +126,15 @@ std::vector<std::pair<uint32_t, float>> to_logit_bias(const Napi::Value& value, 
   return result;
 }
 
+template <typename T>
+std::vector<T> to_numbers(const Napi::Value& value, napi_typedarray_type type, const char* wanted) {
+  const bool fits =
+      value.IsTypedArray() && value.As<Napi::TypedArray>().TypedArrayType() == type;
+  if (!fits) refuse_argument(wanted);
+  const auto array = value.As<Napi::TypedArrayOf<T>>();
+  return {array.Data(), array.Data() + array.ElementLength()};
+}
+
 std::optional<KVQuantization> to_packing(const Options& options) {
   if (!options.has("kvBits")) return std::nullopt;
   return KVQuantization{
@@ -276,6 +285,36 @@ std::map<std::string, std::string> to_texts(const Napi::Value& value, const char
     texts[key] = Options(value, name).text(key.c_str());
   }
   return texts;
+}
+
+std::vector<PromptImage> to_images(
+    const Napi::Value& value, const ImageFormat& format, size_t tokens) {
+  std::vector<PromptImage> images;
+  if (value.IsUndefined()) return images;
+  if (!value.IsArray()) refuse_argument("images must be a list");
+  if (format.size == 0) refuse_argument("the model reads no images");
+  const auto entries = value.As<Napi::Array>();
+  for (uint32_t i = 0; i < entries.Length(); i++) {
+    const Options options(entries.Get(i), "images");
+    auto& image = images.emplace_back();
+    image.start = options.integer("start", 0);
+    image.stop = image.start + std::min(format.tokens, static_cast<int>(tokens));
+    const int first = i == 0 ? 0 : images[i - 1].stop;
+    // The last token is read by itself.
+    if (image.start < first || static_cast<size_t>(image.stop) >= tokens) {
+      refuse_argument("images must lie one behind the other before the last token");
+    }
+    image.shape = {format.size, format.size, 3};
+    image.pixels = to_numbers<float>(
+        options.get("pixels"), napi_float32_array, "pixels must be a Float32Array");
+    image.digest = to_numbers<uint32_t>(
+        options.get("digest"), napi_uint32_array, "digest must be a Uint32Array");
+    if (image.pixels.size() != static_cast<size_t>(format.size) * format.size * 3) {
+      refuse_argument("pixels must be those of an image of the model's size");
+    }
+    if (image.digest.empty()) refuse_argument("digest must not be empty");
+  }
+  return images;
 }
 
 GenerationOptions to_generation_options(const Napi::Value& value, int vocab_size) {

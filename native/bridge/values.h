@@ -26,6 +26,9 @@ std::optional<PrefixStore::Options> to_prefix_store_options(const Napi::Value& v
 PromptCacheFile to_prompt_cache_file(const Napi::Value& value);
 /// From an object of texts.
 std::map<std::string, std::string> to_texts(const Napi::Value& value, const char* name);
+/// From a list of `NativeImage` among so many tokens; none unless it is given.
+std::vector<PromptImage> to_images(
+    const Napi::Value& value, const ImageFormat& format, size_t tokens);
 /// From a `NativeSampling`.
 GenerationOptions to_generation_options(const Napi::Value& value, int vocab_size);
 

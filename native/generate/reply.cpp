@@ -23,12 +23,36 @@ TokenEvent to_event(uint32_t token, const Sample& sample) {
   return event;
 }
 
+/// By what a text is remembered: no token is as high as what stands for an image.
+std::vector<uint32_t> to_keys(std::vector<uint32_t> tokens, std::span<const PromptImage> images) {
+  constexpr uint32_t above_tokens = uint32_t{1} << 31;
+  for (const PromptImage& image : images) {
+    for (int i = image.start; i < image.stop; i++) {
+      const size_t word = static_cast<size_t>(i - image.start) % image.digest.size();
+      tokens[static_cast<size_t>(i)] = image.digest[word] | above_tokens;
+    }
+  }
+  return tokens;
+}
+
 }  // namespace
+
+std::vector<SeenImage> see(
+    const Model& model, std::span<const PromptImage> images, int start, int stop) {
+  std::vector<SeenImage> seen;
+  for (const PromptImage& image : images) {
+    if (image.start < start || image.start >= stop) continue;
+    const mx::array pixels = mx::from_data(std::span(image.pixels), image.shape);
+    seen.push_back({image.start - start, (*model.vision)(pixels)});
+  }
+  return seen;
+}
 
 Reply::Reply(
     const Model& model, Cache cache, std::vector<uint32_t> prompt, GenerationOptions options,
     std::shared_ptr<const ReplyControl> control, ReplyListener listener)
     : tokens_(std::move(prompt)),
+      keys_(to_keys(tokens_, options.images)),
       prompt_length_(tokens_.size()),
       options_(std::move(options)),
       control_(std::move(control)),
@@ -46,8 +70,21 @@ Reply::Reply(
 
 void Reply::recall(PrefixCache& prefixes) {
   if (!uses_prefixes() || cached_ > 0) return;
-  // The last token is left for the batch.
-  const auto text = std::span(tokens_).first(prompt_length_ - 1);
+  auto found = find_prefix(prefixes, prompt_length_ - 1);  // the last is left for the batch
+  // All of its tokens tell an image from another one, some of them might not.
+  for (auto image = options_.images.rbegin(); image != options_.images.rend(); image++) {
+    const auto [start, stop] = std::pair<size_t, size_t>(image->start, image->stop);
+    if (found && start < found->tokens && found->tokens < stop) found = find_prefix(prefixes, start);
+  }
+  if (!found) return;
+  timeline_.cache = std::move(found->cache);
+  cached_ = found->tokens;
+  stats_.cached_tokens = static_cast<int>(cached_);
+}
+
+/// What is known of the first `length` tokens of the prompt.
+std::optional<PrefixCache::Prefix> Reply::find_prefix(PrefixCache& prefixes, size_t length) const {
+  const auto text = std::span(keys_).first(length);
   const auto& packing = options_.kv_quantization;
   const auto packed_from = static_cast<size_t>(std::max(1, options_.quantized_kv_start));
   const auto dense = packing ? text.first(std::min(text.size(), packed_from - 1)) : text;
@@ -55,10 +92,7 @@ void Reply::recall(PrefixCache& prefixes) {
   std::optional<PrefixCache::Prefix> found;
   if (packing) found = prefixes.find(text, packed_from, packing, room);
   if (!found) found = prefixes.find(dense, 1, std::nullopt, room);
-  if (!found) return;
-  timeline_.cache = std::move(found->cache);
-  cached_ = found->tokens;
-  stats_.cached_tokens = static_cast<int>(cached_);
+  return found;
 }
 
 int Reply::chunk_length(int most_tokens) const {
@@ -68,13 +102,22 @@ int Reply::chunk_length(int most_tokens) const {
     const auto place = static_cast<size_t>(boundary);
     if (place > cached_) end = std::min(end, place);
   }
+  for (const PromptImage& image : options_.images) {
+    const auto [start, stop] = std::pair<size_t, size_t>(image.start, image.stop);
+    // Its tokens look at each other.
+    if (start < end && end < stop) end = start > cached_ ? start : stop;
+  }
   return static_cast<int>(end - cached_);
 }
 
 void Reply::prefill_chunk(const Model& model, int most_tokens) {
   const int length = chunk_length(most_tokens);
   const auto chunk = std::span(tokens_).subspan(cached_, static_cast<size_t>(length));
-  const mx::array hidden = model(mx::from_data(chunk, {1, length}), timeline_.cache);
+  const mx::array tokens = mx::from_data(chunk, {1, length});
+  const int start = static_cast<int>(cached_);
+  const std::vector<SeenImage> images = see(model, options_.images, start, start + length);
+  const mx::array hidden = images.empty() ? model(tokens, timeline_.cache)
+                                          : model.read_images(tokens, images, timeline_.cache);
   const auto following = std::span(tokens_).subspan(cached_ + 1, chunk.size());
   cached_ += chunk.size();
   if (speculation_) speculation_->hear(hidden, mx::from_data(following), cached_ + 1);
@@ -131,6 +174,7 @@ const char* Reply::deliver(uint32_t token, const Sample& sample) {
   stats_.decode_ms = milliseconds(now - first_token_);
   stats_.completion_tokens += 1;
   tokens_.push_back(token);
+  keys_.push_back(token);
   if (std::ranges::find(options_.stop_tokens, token) != options_.stop_tokens.end()) return "stop";
   listener_.on_token(to_event(token, sample));
   if (constraint_ && is_complete_with(token)) return "stop";

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <chrono>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <span>
@@ -24,6 +25,32 @@ struct TokenEvent {
   std::vector<std::pair<uint32_t, float>> top_logprobs;  // most probable first
 };
 
+/// An image of a prompt, in the place of some of its tokens.
+struct PromptImage {
+  int start = 0;
+  int stop = 0;
+  std::vector<float> pixels;
+  mx::Shape shape;               // (H, W, 3)
+  std::vector<uint32_t> digest;  // of its pixels
+};
+
+/// What a model that sees makes of the images that begin from `start` to `stop`, with their places
+/// behind `start`.
+std::vector<SeenImage> see(
+    const Model& model, std::span<const PromptImage> images, int start = 0,
+    int stop = std::numeric_limits<int>::max());
+
+/// The images that a model takes; no size if it takes none.
+struct ImageFormat {
+  int size = 0;  // pixels along an edge
+  int tokens = 0;
+
+  static ImageFormat of(const Model& model) {
+    if (!model.vision) return {};
+    return {model.vision->image_size(), model.vision->tokens()};
+  }
+};
+
 struct GenerationOptions {
   int max_tokens = 1;
   std::vector<uint32_t> stop_tokens;
@@ -36,6 +63,7 @@ struct GenerationOptions {
   size_t memory_limit = 0;                        // bytes; above it newcomers wait, 0 for none
   bool use_prefix_cache = true;
   int tokens_before = 0;        // that the cache holds before the prompt
+  std::vector<PromptImage> images;  // in the order of their places
   std::vector<int> boundaries;  // places of the prompt where a later one may part from it
   SpeculationOptions speculation;
   SamplingOptions sampling;
@@ -107,7 +135,7 @@ class Reply {
   /// Whether the cache holds no draft behind the end of the reply.
   bool knows_cached_text() const { return cached_ <= tokens_.size(); }
   /// The text that the cache holds, where that is known.
-  PrefixCache::Tokens cached_text() const { return std::span(tokens_).first(cached_); }
+  PrefixCache::Tokens cached_text() const { return std::span(keys_).first(cached_); }
 
   /// How the cache is to be packed at its present length.
   std::optional<KVQuantization> wanted_quantization() const;
@@ -153,11 +181,13 @@ class Reply {
 
  private:
   bool is_complete_with(uint32_t token);
+  std::optional<PrefixCache::Prefix> find_prefix(PrefixCache& prefixes, size_t length) const;
 
   using Clock = std::chrono::steady_clock;
 
   Timeline timeline_;
   std::vector<uint32_t> tokens_;  // of the prompt, and those that were delivered
+  std::vector<uint32_t> keys_;    // the same, but what tells images apart in the place of theirs
   const size_t prompt_length_;
   const GenerationOptions options_;
   const std::shared_ptr<const ReplyControl> control_;

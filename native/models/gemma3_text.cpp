@@ -193,9 +193,15 @@ class Gemma3Text : public Model {
   }
 
   array operator()(const array& tokens, Cache& cache) const override {
+    return read_images(tokens, {}, cache);
+  }
+
+  array read_images(
+      const array& tokens, std::span<const SeenImage> images, Cache& cache) const override {
     array h = embed_tokens_(tokens);
     h = h * embed_scale_;
-    const Masks masks(cache, tokens);
+    if (!images.empty()) h = with_images(h, images);
+    const Masks masks(cache, tokens, images);
     for (size_t i = 0; i < layers_.size(); i++) h = layers_[i](h, masks[i], cache.attention(i));
     return norm_(h);
   }

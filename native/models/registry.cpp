@@ -84,9 +84,15 @@ void check_layer_count(const Config& config) {
 
 }  // namespace
 
+mx::array Model::read_images(
+    const mx::array&, std::span<const SeenImage>, Cache&) const {
+  throw EngineError("invalid_argument", "the model reads no images");
+}
+
 std::unique_ptr<Model> make_model(const Config& config, Weights& weights) {
   check_layer_count(config);
   check_layer_count(config["text_config"]);
+  check_layer_count(config["vision_config"]);
   if (config.has("model_file")) {
     refuse_config("\"model_file\" asks for Python code, which is not run");
   }

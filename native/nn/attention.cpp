@@ -1,20 +1,12 @@
 #include "nn/attention.h"
 
 #include <limits>
-#include <string_view>
 
 #include "nn/activations.h"
 
 using mx::array;
 
 namespace {
-
-/// `mask` for scores (…, L, keys): booleans, empty where every key is allowed.
-array allowed_keys(const Mask& mask, int length, int keys) {
-  if (std::string_view(mask.mode) != "causal") return mask.allowed;
-  return mx::greater_equal(
-      mx::expand_dims(mx::arange(keys - length, keys), 1), mx::expand_dims(mx::arange(0, keys), 0));
-}
 
 /// Query heads that share keys as the rows of one product: (B, heads, L, D) →
 /// (B, kv_heads, heads / kv_heads · L, D)

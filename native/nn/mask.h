@@ -1,8 +1,10 @@
 #pragma once
 
+#include <span>
 #include <vector>
 
 #include "mlx/ops.h"
+#include "nn/images.h"
 
 class Cache;
 
@@ -13,11 +15,16 @@ struct Mask {
   mx::array allowed;      // (L, keys), or (B, 1, L, keys), booleans when mode is "array"
 };
 
+/// `mask` for scores (…, L, keys): booleans, empty where every key is allowed.
+mx::array allowed_keys(const Mask& mask, int length, int keys);
+
 /// The masks of one forward pass by layer; layers that look back alike share one.
 class Masks {
  public:
-  /// For tokens (B, L) that are about to be appended.
-  Masks(const Cache& cache, const mx::array& tokens);
+  /// For tokens (B, L) that are about to be appended. Those of an image look at all of it; such
+  /// tokens have no other rows beside them.
+  Masks(
+      const Cache& cache, const mx::array& tokens, std::span<const SeenImage> images = {});
 
   /// Rows of the batch.
   int batch() const { return batch_; }

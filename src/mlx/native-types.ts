@@ -94,6 +94,8 @@ export interface NativeGroup {
 /** What a model takes in memory, before anything of it is there. */
 export interface NativeFootprint {
   weightBytes: number;
+  /** Of what reads images, which is not read before the first one. */
+  visionBytes: number;
   /** Tokens by which caches grow. */
   growth: number;
   /** What each cache takes: a fixed part, and a part for each token, up to a number of tokens. */
@@ -171,6 +173,9 @@ export interface NativeDevice {
 /** Immutable weights. `close` frees them once no session uses them. */
 export interface NativeModel {
   readonly vocabSize: number;
+  /** Pixels along an edge of the images that it reads, and the tokens that stand for one; 0 if it reads none. */
+  readonly imageSize: number;
+  readonly imageTokens: number;
   /** Bytes of all weights. */
   readonly bytes: number;
   /** Whether all of its layers keep all tokens, so that any beginning of a text can be taken up again. */
@@ -235,6 +240,16 @@ export interface NativePromptCacheLayer {
   states?: string[];
 }
 
+/** An image of a prompt. */
+export interface NativeImage {
+  /** The place of the first of its tokens. They stand before the last token of the prompt. */
+  start: number;
+  /** Of `imageSize` by `imageSize` pixels, (height, width, 3). */
+  pixels: Float32Array;
+  /** Tells the image from all others, so that a remembered text is taken up with its own images only. */
+  digest: Uint32Array;
+}
+
 /** A LoRA or DoRA adapter. The header of its file must have been validated before. */
 export interface NativeAdapter {
   file: string;
@@ -260,7 +275,7 @@ export interface NativeSession {
     onTokens: (batch: NativeTokenBatch) => void,
   ): Promise<NativeStats>;
   /** Appends `tokens` and resolves to their logits, (tokens × vocabSize) row-major. */
-  logits(tokens: Uint32Array): Promise<Float32Array>;
+  logits(tokens: Uint32Array, images?: NativeImage[]): Promise<Float32Array>;
   /**
    * Reads `tokens` and writes what the model keeps of them into a new file, in mlx-lm's format;
    * `metadata` is what a user says of it. The folder must be there.
@@ -329,6 +344,8 @@ export interface NativeSampling {
   promptCache?: boolean;
   /** The text before the prompt, which is not remembered then. Its header must have been validated. */
   promptCacheFile?: NativePromptCacheFile;
+  /** In the order of their places; no draft model can follow them. */
+  images?: NativeImage[];
   /** Numbers of prompt tokens behind which a later prompt may part from this one. */
   boundaries?: number[];
   /** Draft what followed where the last tokens came before; the tokens are the same with and without. */
