@@ -32,6 +32,7 @@ test("the package exports the client and the errors, and nothing else at run tim
     "diagnose",
     "explainConfig",
     "fitModel",
+    "mlxMemory",
     "runTools",
   ]);
 });

@@ -173,6 +173,7 @@ describeNative("fitModel", (addon) => {
 test("caches grow in steps, windows up to their size, and states not at all", () => {
   const footprint: NativeFootprint = {
     weightBytes: 0,
+    visionBytes: 0,
     growth: 256,
     layers: [
       { fixedBytes: 0, bytesPerToken: 10 },
