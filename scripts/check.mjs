@@ -15,12 +15,14 @@ const steps = [
   ["types", [...bin("typescript", "bin/tsc"), "--noEmit"]],
   ["layers", ["scripts/check-layers.mjs"]],
   ["build", ["scripts/build.mjs"]],
-  ["package", ["scripts/check-package.mjs"]],
   ["prebuild", ["scripts/prebuild.mjs"]],
+  ["packages", ["scripts/pack-all.mjs"]],
+  ["package check", ["scripts/check-package.mjs"]],
   // The servers that the tests talk to; where one cannot be built, its tests are skipped and say why.
   ["Ollama for the tests", ["test/servers/build-ollama.mjs", "--optional"]],
   ["mlx_lm.server for the tests", ["test/servers/build-mlx-lm.mjs", "--optional"]],
   ["a browser for the tests", ["scripts/install-browser.mjs"]],
+  ["package managers for the tests", ["test/packages/fetch-managers.mjs", "--optional"]],
   ["tests", [...bin("jest", "bin/jest.js"), "--json", "--outputFile", results]],
 ];
 

@@ -106,13 +106,14 @@ function fetchMlx() {
   }
 
   const files = readdirSync(folder, { recursive: true }).map((file) => file.split(sep).join("/"));
-  copyLicence(
-    join(
-      folder,
-      files.find((file) => /dist-info\/licenses\/LICENSE$/.test(file)),
-    ),
-    "mlx",
-  );
+  const find = (pattern) => files.find((file) => pattern.test(file));
+  copyLicence(join(folder, find(/dist-info\/licenses\/LICENSE$/)), "mlx");
+  // Only the wheel of Linux brings libraries of others, and says which.
+  const sbom = find(/dist-info\/sboms\/.+\.json$/);
+  if (sbom) {
+    cpSync(join(folder, sbom), join(licenceFolder, "sbom-mlx.cdx.json"));
+    cpSync(join(here, "licences"), licenceFolder, { recursive: true });
+  }
   return {
     cmakeFolder: join(folder, "mlx", "share", "cmake", "MLX"),
     runtimeFiles: runtimeFiles(platform, files).map((file) => join(folder, file)),

@@ -8,6 +8,9 @@ const wheels = {
   "linux-arm64": { package: "mlx-cpu", pipPlatform: "manylinux_2_35_aarch64" },
 };
 
+/** Every platform that the addon is built for, for example "darwin-arm64". */
+export const platforms = Object.keys(wheels);
+
 /** The wheel for a platform, or undefined where MLX publishes none that this addon is built on. */
 export function wheelFor(platform, arch) {
   return wheels[`${platform}-${arch}`];

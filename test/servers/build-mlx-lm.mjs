@@ -8,7 +8,7 @@ import { mlxLm } from "./places.mjs";
 
 const requirements = join(root, "test", "servers", "requirements-mlx-lm.txt");
 
-optionalBuild("mlx_lm.server", mlxLm, () => {
+optionalBuild("a genuine mlx_lm.server", mlxLm, () => {
   const wanted = readFileSync(requirements, "utf8");
   if (existsSync(mlxLm.stamp) && readFileSync(mlxLm.stamp, "utf8") === wanted) return;
   rmSync(mlxLm.stamp, { force: true });

@@ -17,7 +17,7 @@ const headers = [
   { file: "miniaudio/miniaudio.h", fetch: fetchMiniaudio },
 ];
 
-optionalBuild("Ollama", ollama, () => {
+optionalBuild("a genuine Ollama", ollama, () => {
   if (existsSync(ollama.program)) return;
   if (!works("go", ["version"])) throw new BuildError("go is missing; Debian: golang, macOS: go");
   if (!works("c++", ["--version"])) throw new BuildError("a C++ compiler is missing");

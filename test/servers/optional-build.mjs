@@ -18,7 +18,7 @@ export function optionalBuild(name, server, build) {
       // The last line is the summary; what a compiler said is above it.
       writeFileSync(reasonFile(server), error.message.trim().split("\n").at(-1));
       if (!process.argv.includes("--optional")) throw error;
-      say(`${error.message}\nskipped: tests against a genuine ${name}`);
+      say(`${error.message}\nskipped: tests with ${name}`);
     }
   });
 }

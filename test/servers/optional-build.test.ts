@@ -42,7 +42,7 @@ describe("the builds of genuine servers", () => {
     const { status, stderr } = build("build-ollama.mjs", [], "--optional");
     expect([status, stderr]).toEqual([
       0,
-      expect.stringContaining("skipped: tests against a genuine Ollama"),
+      expect.stringContaining("skipped: tests with a genuine Ollama"),
     ]);
     const reason = join(folder, ".cache/ollama/0.17.4/unavailable.txt");
     expect(readFileSync(reason, "utf8")).toContain("go is missing");

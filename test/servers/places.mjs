@@ -22,6 +22,17 @@ export const mlxLm = {
   build: "node test/servers/build-mlx-lm.mjs",
 };
 
+const managersFolder = join(root, ".cache", "package-managers");
+
+/** pnpm and Bun. */
+export const packageManagers = {
+  folder: managersFolder,
+  program: join(managersFolder, "node_modules", ".bin", "pnpm"),
+  /** Holds the lockfile that was installed, once all of it is. */
+  stamp: join(managersFolder, "installed.txt"),
+  build: "node test/packages/fetch-managers.mjs",
+};
+
 /** The file in which a build says why it could not be done. */
 export function reasonFile({ folder }) {
   return join(folder, "unavailable.txt");
