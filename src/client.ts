@@ -192,6 +192,15 @@ export class LLMClient {
   }
 
   /**
+   * Tokens that a model of the first provider, which must be MLX, would read of a request: messages,
+   * tools and what the chat template adds. Its weights are not loaded for that.
+   * @example const tokens = await client.countTokens({ messages, tools });
+   */
+  countTokens(request: string | LLMRequest): Promise<number> {
+    return this.#primary.countTokens(request);
+  }
+
+  /**
    * One vector for each text, from the first provider; another one's vectors would mean something else.
    * @example const { embeddings } = await client.embed(["river", "bank"], { model: "nomic-embed-text" });
    */

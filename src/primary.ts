@@ -12,9 +12,10 @@ import {
 } from "./check-question.js";
 import { type LLMError, ModelNotFoundError, typedError, ValidationError } from "./errors.js";
 import type { Provider, QueryContext } from "./providers/provider.js";
-import { checkPromptCache } from "./request.js";
+import { checkPromptCache, checkRequest } from "./request.js";
 import type {
   EmbeddingResponse,
+  LLMRequest,
   ModelDetails,
   PromptCacheInfo,
   PromptCacheRead,
@@ -162,6 +163,17 @@ export class Primary {
     );
   }
 
+  async countTokens(input: string | LLMRequest): Promise<number> {
+    const { provider, settings } = this.#leg;
+    const count = supported(provider, "countTokens", "counting tokens");
+    const request = checkRequest(input);
+    const model = request.model ?? settings.model;
+    const asked = model === undefined ? request : { ...request, model };
+    return this.#ask(settings.firstTokenTimeout, "Counting tokens", request, (context) =>
+      count(asked, context),
+    );
+  }
+
   async embed(
     texts: string | string[],
     options: QueryOptions & { model?: string },
@@ -222,6 +234,7 @@ type Change =
   | "removeModel"
   | "writePromptCache"
   | "readPromptCache"
+  | "countTokens"
   | "embed";
 
 /** A method that not every provider has. */

@@ -12,21 +12,26 @@
 export class StopMatcher {
   readonly #stops: readonly string[];
   #held = "";
-  #stopped = false;
+  #matched: string | undefined;
 
   constructor(stops: readonly string[]) {
     this.#stops = stops;
   }
 
+  /** The stop string that ended the text, once one has. */
+  get matched(): string | undefined {
+    return this.#matched;
+  }
+
   /** Takes the next text and returns what can be shown now; after `stopped` nothing more comes. */
   push(text: string): { text: string; stopped: boolean } {
-    if (this.#stopped) return { text: "", stopped: true };
+    if (this.#matched !== undefined) return { text: "", stopped: true };
     const all = this.#held + text;
-    const end = firstMatch(all, this.#stops);
-    if (end !== undefined) {
-      this.#stopped = true;
+    const match = firstMatch(all, this.#stops);
+    if (match) {
+      this.#matched = all.slice(...match);
       this.#held = "";
-      return { text: all.slice(0, end), stopped: true };
+      return { text: all.slice(0, match[0]), stopped: true };
     }
     const shown = all.length - Math.max(unfinishedLength(all, this.#stops), splitPairLength(all));
     this.#held = all.slice(shown);
@@ -52,8 +57,8 @@ export function unfinishedLength(text: string, patterns: readonly string[]): num
   return longest;
 }
 
-/** Where the winning stop string begins. */
-function firstMatch(text: string, stops: readonly string[]): number | undefined {
+/** Where the winning stop string begins and ends. */
+function firstMatch(text: string, stops: readonly string[]): [number, number] | undefined {
   let start: number | undefined;
   let end = Number.POSITIVE_INFINITY;
   for (const stop of stops) {
@@ -62,7 +67,7 @@ function firstMatch(text: string, stops: readonly string[]): number | undefined 
     start = found + stop.length < end ? found : Math.min(start ?? found, found);
     end = found + stop.length;
   }
-  return start;
+  return start === undefined ? undefined : [start, end];
 }
 
 /** 1 if the text ends within a surrogate pair. */

@@ -332,6 +332,8 @@ export interface LLMResponse {
   /** Model that answered. */
   model: string;
   finishReason: FinishReason;
+  /** The text of `stop` that ended the reply, where the provider tells it: MLX in this process does. */
+  stopSequence?: string;
   responseId: string;
   requestId: string;
   provider: ProviderName;
@@ -361,6 +363,8 @@ export type StreamEvent =
       model: string;
       responseId: string;
       requestId: string;
+      /** Tokens of the prompt, where the provider has counted them by then. */
+      promptTokens?: number;
       warnings: string[];
     }
   | { type: "text"; text: string }

@@ -1,6 +1,15 @@
 import { StopMatcher } from "../src/stop.js";
 
 /** Feeds pieces and returns everything that came out. */
+test("tells which stop string ended the text", () => {
+  const matcher = new StopMatcher(["b", "ab", "c"]);
+  expect(matcher.matched).toBeUndefined();
+  matcher.push("xa");
+  expect(matcher.matched).toBeUndefined();
+  matcher.push("bc");
+  expect(matcher.matched).toBe("ab");
+});
+
 function run(stops: string[], pieces: Iterable<string>): { text: string; stopped: boolean } {
   const matcher = new StopMatcher(stops);
   let text = "";

@@ -169,13 +169,14 @@ class AttemptedReply implements Reply {
     return event;
   }
 
-  #start({ model, warnings }: ProviderEvent & { type: "start" }): StreamEvent {
+  #start(event: ProviderEvent & { type: "start" }): StreamEvent {
+    const { model, warnings } = event;
     this.#record.model = model;
     this.#record.phase = "prompt";
     this.#warnings.push(...warnings);
     const { requestId, responseId } = this.#call;
     const provider = this.#leg.provider.name;
-    return { type: "start", provider, requestId, responseId, model, warnings: [...this.#warnings] };
+    return { ...event, provider, requestId, responseId, warnings: [...this.#warnings] };
   }
 
   #finish(event: ProviderEvent & { type: "finish" }): StreamEvent {

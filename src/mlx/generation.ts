@@ -35,6 +35,8 @@ const MOST_WAITING_TOKENS = 512;
 /** How a generation ended and what it took. */
 export interface GenerationOutcome {
   finishReason: "stop" | "length" | "tool_calls";
+  /** The stop text that ended it. */
+  stopSequence?: string | undefined;
   /** Tokens generated, the one that ended the reply included. */
   completionTokens: number;
   /** Those of them that were reasoning, where the model marks it. */
@@ -219,7 +221,7 @@ class Reply {
   }
 
   outcome(stats: NativeStats): GenerationOutcome {
-    const { hasStopped, hasCalled } = this.#reader;
+    const { hasStopped, stopSequence, hasCalled } = this.#reader;
     if (!hasStopped && stats.finishReason === "cancelled") {
       throw new GenerationError("The generation was ended from outside.", { code: "cancelled" });
     }
@@ -227,6 +229,7 @@ class Reply {
     const marksReasoning = this.#job.format?.endOfReasoning !== undefined;
     return {
       finishReason: hasCalled && reason === "stop" ? "tool_calls" : reason,
+      stopSequence,
       // The engine may have been a few tokens ahead when it was told to stop.
       completionTokens: hasStopped ? this.#tokenCount : stats.completionTokens,
       ...(marksReasoning && { reasoningTokens: this.#reasoningCount }),

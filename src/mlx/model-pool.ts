@@ -40,6 +40,11 @@ export class ModelPool {
     return [...this.#entries.values()].some((entry) => entry.folder === folder && entry.loaded);
   }
 
+  /** The model of a folder as far as it is in memory, only to read what it knows of texts. */
+  find(folder: string): Promise<LoadedModel> | undefined {
+    return [...this.#entries.values()].find((entry) => entry.folder === folder)?.model;
+  }
+
   /**
    * A model, loaded if it was not; an abort ends the waiting, not the loading. A companion that is
    * loaded stays as long as the model does.

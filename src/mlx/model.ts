@@ -37,6 +37,9 @@ export interface LoadedModel extends ModelParts {
   close(): void;
 }
 
+/** What turns messages into the tokens of a model. */
+export type ModelTexts = Pick<LoadedModel, "files" | "tokenizer" | "template">;
+
 /** What is done to a model while it is loaded. */
 export interface LoadOptions extends PromptCacheOptions {
   /** How its dense weights are quantized. */
@@ -115,25 +118,40 @@ export async function loadModel(
   }
 }
 
+/** Reads what the model of a folder knows of texts; its weights stay where they are. */
+export async function loadTexts(folder: string): Promise<ModelTexts> {
+  try {
+    const files = await readModelFiles(folder);
+    return { files, ...(await loadTextParts(files)) };
+  } catch (error) {
+    throw loadError(error, folder);
+  }
+}
+
+async function loadTextParts({ folder }: ModelFiles) {
+  const tokenizerConfig = readTokenizerConfig(folder);
+  const [tokenizer, template] = await Promise.all([
+    loadTokenizer(folder, tokenizerConfig),
+    loadChatTemplate(folder, tokenizerConfig),
+  ]);
+  return { tokenizer, template };
+}
+
 async function loadParts(
-  { config, weightFiles, gguf, folder }: ModelFiles,
+  files: ModelFiles,
   addon: NativeAddon,
   signal: AbortSignal,
   { conversion, group }: { conversion?: NativeConversion; group?: NativeGroup },
 ): Promise<ModelParts> {
+  const { config, weightFiles, gguf } = files;
   const endTurn = group && (await takeTurn(signal));
   const loading = addon.load(config, gguf ?? weightFiles, conversion, group);
   const cancel = () => loading.cancel();
   signal.addEventListener("abort", cancel);
   try {
     // MLX reads the weights on its own thread, so the text side loads meanwhile.
-    const tokenizerConfig = readTokenizerConfig(folder);
-    const [native, tokenizer, template] = await Promise.all([
-      loading.model,
-      loadTokenizer(folder, tokenizerConfig),
-      loadChatTemplate(folder, tokenizerConfig),
-    ]);
-    return { native, tokenizer, template };
+    const [native, texts] = await Promise.all([loading.model, loadTextParts(files)]);
+    return { native, ...texts };
   } catch (error) {
     cancel();
     // The weights may have been there already.

@@ -3,7 +3,7 @@ import { ContextLengthError, ValidationError } from "../errors.js";
 import type { CheckedRequest } from "../request.js";
 import type { Message, Tool } from "../types.js";
 import { type ChatInput, renderPlain } from "./chat-template.js";
-import type { LoadedModel } from "./model.js";
+import type { LoadedModel, ModelTexts } from "./model.js";
 import { isHarmony } from "./reply/harmony.js";
 import { PLAIN_TEXT, replyFormat, type ReplyFormat } from "./reply/reply-format.js";
 import { joinText } from "./template-messages.js";
@@ -49,7 +49,7 @@ export async function buildPrompt(
 
 /** Encodes a text that fits into the context. */
 export async function encodeText(
-  model: LoadedModel,
+  model: ModelTexts,
   { text, addSpecialTokens }: Pick<PromptText, "text" | "addSpecialTokens">,
   signal: AbortSignal,
 ): Promise<Uint32Array> {
@@ -101,7 +101,7 @@ function boundariesOf(
 }
 
 /** What a model is to read, as text. */
-export function promptText(model: LoadedModel, request: CheckedRequest): PromptText {
+export function promptText(model: ModelTexts, request: CheckedRequest): PromptText {
   const { messages, providerOptions } = request;
   if (providerOptions?.mlx?.raw) {
     const text = onlyText(messages);
@@ -124,7 +124,7 @@ function withoutTemplate({ reasoning }: CheckedRequest, reason: string): string[
   return reasoning === undefined ? [] : [`reasoning was left out: ${reason}`];
 }
 
-function chatText({ template, tokenizer }: LoadedModel, request: CheckedRequest): PromptText {
+function chatText({ template, tokenizer }: ModelTexts, request: CheckedRequest): PromptText {
   const { messages, providerOptions, reasoningBudget } = request;
   const tools = offeredTools(request);
   const source = template!.text(tools.length > 0);
@@ -168,7 +168,7 @@ export function refuseTools(request: CheckedRequest, reason: string): void {
  */
 async function checkLength(
   text: string,
-  { tokenizer, files: { contextLength = Infinity } }: LoadedModel,
+  { tokenizer, files: { contextLength = Infinity } }: ModelTexts,
   signal: AbortSignal,
 ): Promise<void> {
   // Each character is at most three tokens.
@@ -185,7 +185,7 @@ async function checkLength(
 }
 
 /** Tokens that fit after a prompt. */
-function roomAfter(count: number, { files: { contextLength } }: LoadedModel): number {
+function roomAfter(count: number, { files: { contextLength } }: ModelTexts): number {
   if (contextLength === undefined) return UNLIMITED;
   if (count >= contextLength) throw tooLong(String(count), contextLength);
   return contextLength - count;

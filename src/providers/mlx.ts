@@ -188,6 +188,14 @@ export class MlxProvider implements Provider {
     );
   }
 
+  async countTokens(request: CheckedRequest, { signal }: QueryContext): Promise<number> {
+    const { countTokens } = await import("../mlx/count-tokens.js");
+    const { loadTexts } = await import("../mlx/model.js");
+    const folder = await untilAborted(this.#folderOf(request.model ?? this.defaultModel), signal);
+    const texts = await untilAborted(this.#pool.find(folder) ?? loadTexts(folder), signal);
+    return countTokens(texts, request, signal);
+  }
+
   async health({ signal }: { signal: AbortSignal }): Promise<ProviderHealth> {
     const startedAt = performance.now();
     const model = this.defaultModel;
@@ -234,16 +242,17 @@ export class MlxProvider implements Provider {
       if (name === DEMO && request.model === undefined && !this.#isModelNamed) {
         warnings.push(`no model was named, so the small model "${DEMO}" answers`);
       }
+      const promptTokens = tokens.length + (before?.cache.tokens ?? 0);
       const { grammar, grammarOfRest } = await replyGrammar(model, request, format);
       const sampling: NativeSampling = {
         ...toNativeSampling(request, model, maxTokens),
-        ...admit(model, tokens.length + (before?.cache.tokens ?? 0), request.providerOptions?.mlx),
+        ...admit(model, promptTokens, request.providerOptions?.mlx),
         grammar,
         promptCacheFile: before?.cache,
         boundaries,
         draftModel: draft?.model.native,
       };
-      yield [{ type: "start", model: name, warnings }];
+      yield [{ type: "start", model: name, promptTokens, warnings }];
       const { stop: stops, reasoning, reasoningBudget } = request;
       const job = { tokens, sampling, stops, format, reasoningBudget, grammarOfRest, signal };
       const outcome = yield* generateText(model, job);
@@ -251,6 +260,7 @@ export class MlxProvider implements Provider {
       const finish = {
         type: "finish" as const,
         finishReason: outcome.finishReason,
+        ...(outcome.stopSequence === undefined ? {} : { stopSequence: outcome.stopSequence }),
         usage: usageOf(outcome),
         timings: timingsOf(outcome, startedAt),
         logprobs: sampling.logprobs ? outcome.logprobs : undefined,

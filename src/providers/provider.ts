@@ -50,11 +50,14 @@ export interface CallContext {
 
 /** What a provider delivers; whatever else a `StreamEvent` has is filled in by the layers above. */
 export type ProviderEvent =
-  | { type: "start"; model: string; warnings: string[] }
+  | { type: "start"; model: string; promptTokens?: number; warnings: string[] }
   /** Content came that cannot be delivered yet, such as a part of a tool call. */
   | { type: "progress" }
   | Exclude<StreamEvent, { type: "start" | "finish" }>
-  | ({ type: "finish" } & Pick<LLMResponse, "finishReason" | "usage" | "timings" | "logprobs"> & {
+  | ({ type: "finish" } & Pick<
+      LLMResponse,
+      "finishReason" | "stopSequence" | "usage" | "timings" | "logprobs"
+    > & {
         /** What turned out only during the reply. */
         warnings?: string[];
       });
@@ -125,6 +128,8 @@ export interface Provider {
     model: string | undefined,
     context: QueryContext,
   ): Promise<PromptCacheInfo>;
+  /** Tokens that the model would read of a request. */
+  countTokens?(request: CheckedRequest, context: QueryContext): Promise<number>;
   /** One vector for each text. */
   embed?(
     texts: string[],

@@ -2,7 +2,7 @@ import type { Context } from "hono";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { LLMRequest, LLMResponse, StreamEvent } from "../index.js";
 import { failureOf } from "./failures.js";
-import { modelFor } from "./models.js";
+import { forModel } from "./models.js";
 import type { Exchange } from "./protocol.js";
 import type { RequestRecord } from "./record.js";
 import type { Env, Service } from "./service.js";
@@ -15,9 +15,8 @@ export async function answer(
   exchange: Exchange,
 ): Promise<Response> {
   const { record, signal } = context.var;
-  const model = modelFor(service, exchange.request.model);
-  const request = { ...exchange.request, requestId: record.id, signal };
-  if (model !== undefined) request.model = model;
+  const asked = { ...exchange.request, requestId: record.id, signal };
+  const request = forModel(service, asked);
   const leave = await service.gate.enter(signal);
   try {
     if (exchange.stream)

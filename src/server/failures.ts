@@ -33,6 +33,13 @@ export function notSupported(what: string): Refusal {
   return new Refusal(501, "not_supported", `${what} is not supported here.`);
 }
 
+/** Throws what nothing behind this server does as such a refusal, and anything else as it is. */
+export function refuseUnsupported(error: unknown): never {
+  if (!LLMError.is(error) || error.code !== "unsupported") throw error;
+  const { message, hint } = error;
+  throw new Refusal(501, "not_supported", hint === undefined ? message : `${message} ${hint}`);
+}
+
 /** The status of each code; any other is of the server or of what stands behind it. */
 const STATUS: Record<string, number> = {
   validation: 400,

@@ -1,5 +1,5 @@
 import { isAbsolute } from "node:path";
-import type { ModelInfo } from "../index.js";
+import type { LLMRequest, ModelInfo } from "../index.js";
 import { Refusal } from "./failures.js";
 import type { Service } from "./service.js";
 
@@ -21,6 +21,12 @@ export function modelFor({ settings }: Service, name: string | undefined): strin
   if (name === undefined || name === settings.model) return settings.model;
   if (isAbsolute(name) || /^(\.{1,2}|~)([/\\]|$)|\\|\/\.\.(\/|$)/.test(name)) throw noModel(name);
   return name;
+}
+
+/** A request for the model that it names, or for the server's. */
+export function forModel(service: Service, request: LLMRequest): LLMRequest {
+  const model = modelFor(service, request.model);
+  return model === undefined ? request : { ...request, model };
 }
 
 function noModel(id: string): Refusal {

@@ -116,9 +116,12 @@ test("ends a stream that breaks off with an error", async () => {
   await expect(stream.finalMessage()).rejects.toThrow(/api_error/);
 });
 
-test("refuses to count tokens by name", async () => {
+test("refuses by name to count tokens where the provider cannot", async () => {
   const { max_tokens: _, ...question } = asked;
-  await expect(anthropic.messages.countTokens(question)).rejects.toMatchObject({ status: 501 });
+  await expect(anthropic.messages.countTokens(question)).rejects.toMatchObject({
+    status: 501,
+    message: expect.stringContaining("does not support counting tokens"),
+  });
 });
 
 test("pings in a long silence", async () => {

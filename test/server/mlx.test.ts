@@ -97,6 +97,26 @@ describeNative("a server over MLX", () => {
     expect(JSON.stringify(await response.json())).toContain("no-such-model");
   });
 
+  test("tells which stop sequence ended a message, and its tokens from the start", async () => {
+    const anthropic = new Anthropic({ baseURL: url, apiKey: "unused", maxRetries: 0 });
+    const asked = { model: "demo", messages, temperature: 0 };
+    const body = { ...asked, max_tokens: 100, stop_sequences: ["never said", " = "] };
+    const end = { stop_reason: "stop_sequence", stop_sequence: " = " };
+    expect(await anthropic.messages.create(body)).toMatchObject(end);
+    const stream = anthropic.messages.stream(body);
+    const starts: number[] = [];
+    stream.on("streamEvent", (event) => {
+      if (event.type === "message_start") starts.push(event.message.usage.input_tokens);
+    });
+    expect(await stream.finalMessage()).toMatchObject(end);
+    const { input_tokens } = await anthropic.messages.countTokens({ model: "demo", messages });
+    expect(starts).toEqual([input_tokens]);
+    const whole = await anthropic.messages.create({ ...asked, max_tokens: 100 });
+    expect(whole).toMatchObject({ stop_reason: "end_turn", stop_sequence: null });
+    const { input_tokens: read, cache_read_input_tokens: cached } = whole.usage;
+    expect(read + cached!).toBe(input_tokens);
+  });
+
   test("tells how much memory MLX holds", async () => {
     await client.generate({ messages: content, maxTokens: 1 });
     const { active, peak } = mlxMemory()!;

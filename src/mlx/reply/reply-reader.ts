@@ -25,6 +25,11 @@ export class ReplyReader {
     this.#calls = new ToolCalls(format.newId);
   }
 
+  /** The stop text that has come. */
+  get stopSequence(): string | undefined {
+    return this.#stops.matched;
+  }
+
   /** True while the text that comes is reasoning. */
   get isReasoning(): boolean {
     return this.#incoming.isReasoning;

@@ -30,7 +30,7 @@ export class MessagesReply implements ReplyWriter {
   }
 
   whole(response: LLMResponse): object {
-    const { content, reasoning, toolCalls = [], responseId, model, finishReason } = response;
+    const { content, reasoning, toolCalls = [], responseId, model } = response;
     const blocks = [
       ...(reasoning ? [{ type: "thinking", thinking: reasoning, signature: SIGNATURE }] : []),
       ...(content ? [{ type: "text", text: content, citations: null }] : []),
@@ -39,7 +39,7 @@ export class MessagesReply implements ReplyWriter {
     return withWarnings(response, {
       ...messageOf(responseId, model),
       content: blocks,
-      stop_reason: STOP_REASONS[finishReason],
+      ...endOf(response),
       usage: usageOf(response),
     });
   }
@@ -51,8 +51,8 @@ export class MessagesReply implements ReplyWriter {
           message: {
             ...messageOf(event.responseId, event.model),
             content: [],
-            // Providers count only at the end.
-            usage: { input_tokens: 0, output_tokens: 0 },
+            // Most providers count only at the end.
+            usage: { input_tokens: event.promptTokens ?? 0, output_tokens: 0 },
           },
         });
       case "text":
@@ -117,8 +117,7 @@ export class MessagesReply implements ReplyWriter {
   }
 
   #finish(response: LLMResponse): string {
-    const end = { stop_reason: STOP_REASONS[response.finishReason], stop_sequence: null };
-    const body = withWarnings(response, { delta: end, usage: usageOf(response) });
+    const body = withWarnings(response, { delta: endOf(response), usage: usageOf(response) });
     return this.#end() + tell("message_delta", body) + tell("message_stop", {});
   }
 }
@@ -139,6 +138,13 @@ function messageOf(responseId: string, model: string): object {
 
 function callOf({ id, name }: Pick<ToolCall, "id" | "name">): object {
   return { type: "tool_use", id, name };
+}
+
+/** Why a reply ended; not every provider tells by which text. */
+function endOf({ finishReason, stopSequence }: LLMResponse): object {
+  const isStopped = finishReason === "stop" && stopSequence !== undefined;
+  const stop_reason = isStopped ? "stop_sequence" : STOP_REASONS[finishReason];
+  return { stop_reason, stop_sequence: stopSequence ?? null };
 }
 
 /** The counts must be numbers there; what a provider does not tell is 0. */

@@ -1,6 +1,6 @@
 import type { ContentPart, LLMRequest, Message, Tool, ToolChoice } from "../../index.js";
 import { given } from "../schemas.js";
-import type { MessagesBody } from "./messages-schema.js";
+import type { CountBody, MessagesBody } from "./messages-schema.js";
 
 type TurnOf<Role> = Extract<MessagesBody["messages"][number], { role: Role }>;
 type UserBlock = Exclude<TurnOf<"user">["content"], string>[number];
@@ -9,16 +9,26 @@ type ShownBlock = Exclude<UserBlock, { type: "tool_result" }>;
 
 /** A request for a message in the client's words. */
 export function messagesRequest(body: MessagesBody): LLMRequest {
-  const { stop_sequences: stop, thinking } = body;
+  const { stop_sequences: stop } = body;
   return {
-    messages: [...systemOf(body), ...body.messages.flatMap(turnsOf)],
+    ...questionRequest(body),
     ...given({
-      model: body.model,
       maxTokens: body.max_tokens,
       temperature: body.temperature,
       topP: body.top_p,
       topK: body.top_k,
       stop: stop?.length === 0 ? undefined : stop,
+    }),
+  };
+}
+
+/** What a model is to read, in the client's words. */
+export function questionRequest(body: CountBody): LLMRequest {
+  const { thinking } = body;
+  return {
+    messages: [...systemOf(body), ...body.messages.flatMap(turnsOf)],
+    ...given({
+      model: body.model,
       tools: body.tools?.map(toolOf),
       toolChoice: body.tool_choice ? choiceOf(body.tool_choice) : undefined,
       reasoning: thinking ? thinking.type !== "disabled" : undefined,
@@ -26,7 +36,7 @@ export function messagesRequest(body: MessagesBody): LLMRequest {
   };
 }
 
-function systemOf({ system }: MessagesBody): Message[] {
+function systemOf({ system }: CountBody): Message[] {
   const content = typeof system === "string" ? system : system?.map(({ text }) => text).join("\n");
   return content ? [{ role: "system", content }] : [];
 }

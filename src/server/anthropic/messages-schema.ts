@@ -130,13 +130,23 @@ const thinkingChoice = z.discriminatedUnion(
   '"enabled", "adaptive" or "disabled"',
 );
 
+/** What a model reads. */
+const question = {
+  model: may(allow.text("the name of a model")),
+  messages: z.array(message, "a list of messages").check(z.minLength(1, "at least one message")),
+  system: may(z.union([z.string(), z.array(text)], "a string or a list of text blocks")),
+  tools: may(z.array(tool, "a list of tools")),
+  tool_choice: may(toolChoice),
+  thinking: may(thinkingChoice),
+  // It changes nothing here.
+  cache_control: anything,
+};
+
 /** The fields of a request for a message that this server knows. */
 export const messagesSchema = z.strictObject(
   {
-    model: may(allow.text("the name of a model")),
-    messages: z.array(message, "a list of messages").check(z.minLength(1, "at least one message")),
+    ...question,
     max_tokens: allow.whole(1),
-    system: may(z.union([z.string(), z.array(text)], "a string or a list of text blocks")),
     stream: may(allow.flag()),
     temperature: may(allow.number(0, 2)),
     top_p: may(allow.number(1e-6, 1)),
@@ -146,16 +156,18 @@ export const messagesSchema = z.strictObject(
         .array(allow.text("a text that is not empty"), "a list of texts")
         .check(z.maxLength(16, "at most 16 texts")),
     ),
-    tools: may(z.array(tool, "a list of tools")),
-    tool_choice: may(toolChoice),
-    thinking: may(thinkingChoice),
     // What changes nothing here.
     metadata: anything,
     service_tier: anything,
-    cache_control: anything,
   },
   "an object { model, max_tokens, messages }",
 );
 
+/** The fields of a question how many tokens a model would read. */
+export const countSchema = z.strictObject(question, "an object { model, messages }");
+
 /** A checked request for a message. */
 export type MessagesBody = z.infer<typeof messagesSchema>;
+
+/** A checked question how many tokens a model would read. */
+export type CountBody = z.infer<typeof countSchema>;

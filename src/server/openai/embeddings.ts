@@ -1,7 +1,6 @@
 import * as z from "zod/mini";
-import { LLMError } from "../../index.js";
 import { allow } from "../../validation.js";
-import { notSupported } from "../failures.js";
+import { refuseUnsupported } from "../failures.js";
 import { modelFor } from "../models.js";
 import { anything, may } from "../schemas.js";
 import type { Service } from "../service.js";
@@ -30,10 +29,7 @@ export async function embed(
   const leave = await service.gate.enter(signal);
   const { embeddings, usage, ...reply } = await service.client
     .embed(body.input, options)
-    .catch((error: unknown) => {
-      const cannot = LLMError.is(error) && error.code === "unsupported";
-      throw cannot ? notSupported("Embedding with this provider") : error;
-    })
+    .catch(refuseUnsupported)
     .finally(leave);
   const isBase64 = body.encoding_format === "base64";
   const tokens = usage?.promptTokens ?? 0;
