@@ -91,6 +91,25 @@ test("lists, shows, loads and unloads models", async () => {
   expect((await ollama.version()).version).toMatch(/^\d+\.\d+\.\d+/);
 });
 
+test("gives vectors of texts, and of one text as it did at first", async () => {
+  await running.stop();
+  const models = [{ name: "e", capabilities: ["embedding"] }];
+  running = await startServer({}, {}, { models });
+  ollama = new Ollama({ host: running.url });
+  const { model, embeddings } = await ollama.embed({ model: "e", input: ["river", "bank"] });
+  expect([model, embeddings.length]).toEqual(["e", 2]);
+  const { embedding } = await ollama.embeddings({ model: "e", prompt: "river" });
+  expect(embedding).toEqual(embeddings[0]);
+  const body = { model: "e", input: "river", truncate: true, keep_alive: "5m" };
+  expect(await (await running.ask("/api/embed", body)).json()).toMatchObject({
+    embeddings: [embedding],
+    warnings: ["keep_alive was left out: ollama is not told it here"],
+  });
+  await expect(ollama.embed({ model: "none", input: "river" })).rejects.toMatchObject({
+    status_code: 404,
+  });
+});
+
 test("refuses with its own error objects", async () => {
   await expect(ollama.chat({ model: "none", messages })).rejects.toMatchObject({
     status_code: 404,

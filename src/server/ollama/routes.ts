@@ -7,14 +7,17 @@ import { modelFor } from "../models.js";
 import { JSON_LINES } from "../protocol.js";
 import type { Env, Service } from "../service.js";
 import { readVersion } from "../package-files.js";
+import { embed, embedOne } from "./embeddings.js";
 import { listRunning, listTags, showModel } from "./models.js";
 import { asMessage, asResponse, OllamaReply, type Piece, withoutReply } from "./reply.js";
 import { chatRequest, generateRequest, runnerOf } from "./request.js";
 import {
   type ChatBody,
   chatSchema,
+  embedSchema,
   type GenerateBody,
   generateSchema,
+  oldEmbedSchema,
   showSchema,
 } from "./schema.js";
 
@@ -39,6 +42,14 @@ export function addOllama(app: Hono<Env>, service: Service): void {
     const body = await readBody(context, service, generateSchema);
     if (!body.prompt) return changeModel(context, service, body, asResponse);
     return reply(context, service, body, generateRequest(body), asResponse);
+  });
+  app.post("/api/embed", async (context) => {
+    const body = await readBody(context, service, embedSchema);
+    return context.json(await embed(service, body, context.var.signal));
+  });
+  app.post("/api/embeddings", async (context) => {
+    const body = await readBody(context, service, oldEmbedSchema);
+    return context.json(await embedOne(service, body, context.var.signal));
   });
   for (const name of ELSEWHERE) {
     app.all(`/api/${name}`, ({ req }) => {

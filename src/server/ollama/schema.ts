@@ -136,6 +136,30 @@ export const showSchema = z.strictObject(
   "an object { model }",
 );
 
+const embedded = { model: shared.model, keep_alive: shared.keep_alive, options: may(options) };
+
+/** The fields of a request for the vectors of texts that this server knows. */
+export const embedSchema = z.strictObject(
+  {
+    ...embedded,
+    input: z.union(
+      [allow.text("a text that is not empty"), z.array(z.string()).check(z.minLength(1, "a text"))],
+      "a text, or texts",
+    ),
+    // Texts that are too long are refused, whatever it says: half of one has another vector.
+    truncate: may(allow.flag()),
+  },
+  "an object { model, input }",
+);
+
+/** The fields of a request for the vector of a text, as clients ask that are older. */
+export const oldEmbedSchema = z.strictObject(
+  { ...embedded, prompt: allow.text("a text that is not empty") },
+  "an object { model, prompt }",
+);
+
+export type EmbedBody = z.infer<typeof embedSchema>;
+export type OldEmbedBody = z.infer<typeof oldEmbedSchema>;
 export type OllamaOptions = z.infer<typeof options>;
 export type ChatBody = z.infer<typeof chatSchema>;
 export type GenerateBody = z.infer<typeof generateSchema>;

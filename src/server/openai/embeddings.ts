@@ -1,7 +1,6 @@
 import * as z from "zod/mini";
 import { allow } from "../../validation.js";
-import { refuseUnsupported } from "../failures.js";
-import { modelFor } from "../models.js";
+import { embedTexts } from "../embed-texts.js";
 import { anything, may } from "../schemas.js";
 import type { Service } from "../service.js";
 
@@ -24,18 +23,13 @@ export async function embed(
   body: z.infer<typeof embeddingsSchema>,
   signal: AbortSignal,
 ): Promise<object> {
-  const model = modelFor(service, body.model ?? undefined);
-  const options = model === undefined ? { signal } : { model, signal };
-  const leave = await service.gate.enter(signal);
-  const { embeddings, usage, ...reply } = await service.client
-    .embed(body.input, options)
-    .catch(refuseUnsupported)
-    .finally(leave);
+  const question = { model: body.model, texts: body.input, signal };
+  const { embeddings, usage, model } = await embedTexts(service, question);
   const isBase64 = body.encoding_format === "base64";
-  const tokens = usage?.promptTokens ?? 0;
+  const tokens = usage.promptTokens ?? 0;
   return {
     object: "list",
-    model: reply.model,
+    model,
     data: embeddings.map((vector, index) => ({
       object: "embedding",
       index,

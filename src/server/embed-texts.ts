@@ -1,0 +1,22 @@
+import type { EmbeddingResponse } from "../index.js";
+import { refuseUnsupported } from "./failures.js";
+import { modelFor } from "./models.js";
+import type { Service } from "./service.js";
+
+/** What vectors a request is for. */
+export interface EmbedQuestion {
+  model?: string | null | undefined;
+  texts: string | string[];
+  signal: AbortSignal;
+}
+
+/** One vector for each text; throws a `Refusal` where the provider has none. */
+export async function embedTexts(
+  service: Service,
+  { model: name, texts, signal }: EmbedQuestion,
+): Promise<EmbeddingResponse> {
+  const model = modelFor(service, name ?? undefined);
+  const options = model === undefined ? { signal } : { model, signal };
+  const leave = await service.gate.enter(signal);
+  return service.client.embed(texts, options).catch(refuseUnsupported).finally(leave);
+}
