@@ -64,13 +64,15 @@ async function direct() {
 }
 
 const { a, b } = await alternate(Number(options.rounds), served, direct);
-const { median: decode } = summary(a.map(({ decodeMs }, pair) => decodeMs / b[pair].decodeMs));
-const { median: first } = summary(a.map(({ firstMs }, pair) => firstMs - b[pair].firstMs));
+const decode = summary(a.map(({ decodeMs }, pair) => decodeMs / b[pair].decodeMs));
+const first = summary(a.map(({ firstMs }, pair) => firstMs - b[pair].firstMs));
 const { median: speed } = summary(b.map(({ decodeMs }) => (maxTokens / decodeMs) * 1000));
+const spread = ({ low, median, high }, digits) =>
+  `${median.toFixed(digits)} (half of the pairs: ${low.toFixed(digits)} to ${high.toFixed(digits)})`;
 console.log(`${model}, ${maxTokens} tokens, ${speed.toFixed(0)} tokens/s in the process`);
-console.log(`decode, served / in the process: ${decode.toFixed(3)} (goal ≤ ${GOALS.decode})`);
+console.log(`decode, served / in the process: ${spread(decode, 3)}, goal ≤ ${GOALS.decode}`);
 console.log(
-  `first token, served − in the process: ${first.toFixed(1)} ms (goal ≤ ${GOALS.firstMs})`,
+  `first token, served − in the process: ${spread(first, 1)} ms, goal ≤ ${GOALS.firstMs}`,
 );
 reader.disconnect();
 await server.close();
