@@ -44,11 +44,11 @@ const commonJs = {
 };
 
 /** Entries of their own, over the same client: they ask for the package's file. */
-for (const entry of ["server", "ai-sdk"]) {
+for (const entry of ["server", "ai-sdk", "otel"]) {
   const options = {
     ...library,
     entryPoints: [`src/${entry}/index.ts`],
-    external: ["hono", "@hono/node-server", "prom-client"],
+    external: ["hono", "@hono/node-server", "prom-client", "@opentelemetry/api"],
     plugins: [{ name: "client", setup: leaveClient }],
   };
   await build({ ...options, outfile: `dist/esm/${entry}/index.js`, format: "esm" });

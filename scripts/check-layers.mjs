@@ -47,11 +47,11 @@ const rules = [
     in: new RegExp(`^src/server/${place}`),
     never: imports(`(\\.\\./){${depth + 1}}(?!(index|validation)\\.js")`),
   })),
-  {
-    says: "the AI SDK's provider may import only src/index.ts",
-    in: /^src\/ai-sdk\//,
+  ...["ai-sdk", "otel"].map((folder) => ({
+    says: `src/${folder}/ may import only src/index.ts`,
+    in: new RegExp(`^src/${folder}/`),
     never: imports('\\.\\./(?!index\\.js")'),
-  },
+  })),
   {
     says: "the protocols of the server may not know each other",
     in: /^src\/server\/\w+\//,

@@ -242,6 +242,8 @@ export class LLMClient {
     try {
       cleanUps.push(this.#calls.add(work));
       const request = checkRequest(input);
+      const given = typeof input === "string" ? { messages: input } : input;
+      this.#observer.start({ requestId, request: given, streams: !wantsWhole });
       cleanUps.push(abortTogether(work, request.signal));
       cleanUps.push(endAfter(this.#settings.deadline, work));
       const { deadline, warnings } = this.#settings;

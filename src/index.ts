@@ -98,6 +98,7 @@ export type {
   ResponseFormat,
   RetryInfo,
   Role,
+  StartInfo,
   StreamEvent,
   StreamingRequest,
   TextPart,

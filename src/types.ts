@@ -527,6 +527,15 @@ export interface PullProgress {
   path?: string;
 }
 
+/** The beginning of a call, for `onStart`. */
+export interface StartInfo {
+  requestId: string;
+  /** The request as it was given, checked. */
+  request: Omit<LLMRequest, "stream">;
+  /** True if its reply is read event by event. */
+  streams: boolean;
+}
+
 /** Where a request stands, for `onAttempt`. */
 export interface AttemptInfo {
   requestId: string;
@@ -558,6 +567,7 @@ export interface FinishInfo {
 
 /** Functions that are told what happens; what they throw is logged and changes nothing. */
 export interface Hooks {
+  onStart?(info: StartInfo): void;
   onAttempt?(info: AttemptInfo): void;
   onRetry?(info: RetryInfo): void;
   onFallback?(info: FallbackInfo): void;

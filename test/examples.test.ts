@@ -275,6 +275,15 @@ describeNative("examples with the demo model", () => {
   });
 });
 
+describeNative("opentelemetry.mjs", () => {
+  test("prints the spans of a call", async () => {
+    const { code, stdout, stderr } = await run("opentelemetry.mjs", [], await withoutServers());
+    expect([code, stdout.includes("12")]).toEqual([0, true]);
+    expect(stderr).toMatch(/^attempt mlx: \d+ ms.*\nchat demo: \d+ ms/ms);
+    expect(stderr).toContain("'gen_ai.provider.name': 'mlx'");
+  });
+});
+
 describeNative("serve.mjs", () => {
   test("serves, asks itself and ends", async () => {
     const result = await run("serve.mjs");

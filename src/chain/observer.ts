@@ -1,7 +1,16 @@
 import { channel } from "node:diagnostics_channel";
-import type { AttemptInfo, FallbackInfo, FinishInfo, Hooks, Logger, RetryInfo } from "../types.js";
+import type {
+  AttemptInfo,
+  FallbackInfo,
+  FinishInfo,
+  Hooks,
+  Logger,
+  RetryInfo,
+  StartInfo,
+} from "../types.js";
 
 interface Messages {
+  onStart: StartInfo;
   onAttempt: AttemptInfo;
   onRetry: RetryInfo;
   onFallback: FallbackInfo;
@@ -9,6 +18,7 @@ interface Messages {
 }
 
 const CHANNELS = {
+  onStart: channel("mlx-llm-client:start"),
   onAttempt: channel("mlx-llm-client:attempt"),
   onRetry: channel("mlx-llm-client:retry"),
   onFallback: channel("mlx-llm-client:fallback"),
@@ -23,6 +33,10 @@ export class Observer {
   constructor(hooks: Hooks, logger?: Logger) {
     this.#hooks = hooks;
     this.#logger = logger;
+  }
+
+  start(info: StartInfo): void {
+    void this.#tell("onStart", info);
   }
 
   attempt(info: AttemptInfo): void {

@@ -54,6 +54,7 @@ const clientFields = {
 };
 
 const codeFields = {
+  onStart: callback,
   onAttempt: callback,
   onRetry: callback,
   onFallback: callback,

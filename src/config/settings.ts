@@ -55,7 +55,7 @@ export function settingsOf({ provider, isAuto, fields }: Leg): LegSettings {
 }
 
 function hooksOf(layers: Layer[]): Hooks {
-  const names = ["onAttempt", "onRetry", "onFallback", "onFinish"] as const;
+  const names = ["onStart", "onAttempt", "onRetry", "onFallback", "onFinish"] as const;
   return Object.fromEntries(
     names.flatMap((name) => {
       const hook = find(layers, name)?.value;

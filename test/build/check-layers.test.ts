@@ -43,7 +43,8 @@ test.each([
   ["src/server/app.ts", 'import { x } from "../errors.js";', "the server may import only"],
   ["src/server/openai/x.ts", 'import { x } from "../../types.js";', "the server may import only"],
   ["src/server/openai/x.ts", 'import { x } from "../ollama/y.js";', "may not know each other"],
-  ["src/ai-sdk/x.ts", 'import { x } from "../client.js";', "the AI SDK's provider may import only"],
+  ["src/ai-sdk/x.ts", 'import { x } from "../client.js";', "src/ai-sdk/ may import only"],
+  ["src/otel/x.ts", 'import { x } from "../types.js";', "src/otel/ may import only"],
   ["src/providers/ollama.ts", 'import { x } from "./mlx.js";', "may not import another provider"],
   [
     "src/mlx/model.ts",

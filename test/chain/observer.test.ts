@@ -11,6 +11,7 @@ const lmStudio = { leg: 1, provider: "lmstudio" as const };
 const from = { leg: 0, provider: "ollama" as const };
 
 const told = {
+  start: { requestId: "1", request: { messages: "Hello" }, streams: false },
   attempt: { requestId: "1", attempt },
   retry: { requestId: "1", attempt, delay: 1.234, error },
   fallback: { requestId: "1", from, to: lmStudio, error },
@@ -20,6 +21,7 @@ const kinds = Object.keys(told) as (keyof typeof told)[];
 const hookOf = (kind: string) => `on${kind[0]!.toUpperCase()}${kind.slice(1)}` as keyof Hooks;
 
 function tellAll(observer: Observer): void {
+  observer.start(told.start);
   observer.attempt(told.attempt);
   observer.retry(told.retry);
   observer.fallback(told.fallback);
