@@ -1,4 +1,5 @@
 import Anthropic from "@anthropic-ai/sdk";
+import { jsonSchemaOutputFormat } from "@anthropic-ai/sdk/helpers/json-schema";
 import { type RunningServer, startServer } from "../helpers/running-server.js";
 
 let running: RunningServer;
@@ -92,6 +93,36 @@ test.each([true, false])("runs a tool to its end (stream: %s)", async (streams) 
       { role: "user", content: "And?" },
     ],
   });
+});
+
+test.each([true, false])(
+  "passes a schema on, and gives what it was made to (stream: %s)",
+  async (streams) => {
+    running.ollama.replies.set({ text: ['{"name":', '"Ada"}'] });
+    const schema = {
+      type: "object",
+      properties: { name: { type: "string" } },
+      required: ["name"],
+      additionalProperties: false,
+    } as const;
+    const body = { ...asked, output_config: { format: jsonSchemaOutputFormat(schema) } };
+    const { parsed_output: parsed } = streams
+      ? await anthropic.messages.stream(body).finalMessage()
+      : await anthropic.messages.parse(body);
+    expect(parsed).toEqual({ name: "Ada" });
+    expect(running.ollama.requests.at(-1)!.json).toMatchObject({ format: { required: ["name"] } });
+  },
+);
+
+test.each<[Anthropic.MessageCreateParamsNonStreaming["output_config"], boolean, unknown]>([
+  [{ effort: "low" }, true, "low"],
+  [{ effort: "max" }, true, "high"],
+  [{ effort: "high" }, false, false],
+])("thinks as hard as it is told: %j", async (output_config, thinks, expected) => {
+  running.ollama.models.add({ name: "gpt-oss", capabilities: ["completion", "thinking"] });
+  const thinking = thinks ? ({ type: "adaptive" } as const) : ({ type: "disabled" } as const);
+  await anthropic.messages.create({ ...asked, model: "gpt-oss", thinking, output_config });
+  expect(running.ollama.requests.at(-1)!.json).toMatchObject({ think: expected });
 });
 
 test.each<[string, object, number, string]>([

@@ -77,6 +77,33 @@ test("runs a tool to its end", async () => {
   });
 });
 
+test("streams the calls of the model, and objects of a schema", async () => {
+  running.ollama.replies.once({ toolCalls: [{ name: "weather", arguments: { city: "Rome" } }] });
+  const calls = [];
+  for await (const { message } of await ollama.chat({
+    model: "m",
+    messages,
+    tools: [TOOL],
+    stream: true,
+  })) {
+    calls.push(...(message.tool_calls ?? []));
+  }
+  expect(calls).toMatchObject([{ function: { name: "weather", arguments: { city: "Rome" } } }]);
+  running.ollama.replies.set({ text: ['{"name":', '"Ada"}'] });
+  const format = { type: "object", required: ["name"] };
+  let text = "";
+  for await (const { message } of await ollama.chat({
+    model: "m",
+    messages,
+    format,
+    stream: true,
+  })) {
+    text += message.content;
+  }
+  expect(JSON.parse(text)).toEqual({ name: "Ada" });
+  expect(running.ollama.requests.at(-1)!.json).toMatchObject({ format });
+});
+
 test("lists, shows, loads and unloads models", async () => {
   expect((await ollama.list()).models).toMatchObject([{ name: "m:latest" }]);
   expect(await ollama.show({ model: "m" })).toMatchObject({

@@ -1,4 +1,6 @@
 import OpenAI from "openai";
+import { zodResponseFormat } from "openai/helpers/zod";
+import * as z from "zod";
 import { type RunningServer, startServer } from "../helpers/running-server.js";
 
 let running: RunningServer;
@@ -112,6 +114,17 @@ test("passes a schema on", async () => {
   });
   expect(reply.choices[0]!.message.content).toBe('{"a":1}');
   expect(running.ollama.requests.at(-1)!.json).toMatchObject({ format: schema });
+});
+
+test("streams what was made to a schema, for the library to read", async () => {
+  running.ollama.replies.set({ text: ['{"name":', '"Ada"}'] });
+  const response_format = zodResponseFormat(z.object({ name: z.string() }), "person");
+  const body = { model: "m", messages, response_format };
+  const whole = await openai.chat.completions.parse(body);
+  const streamed = await openai.chat.completions.stream(body).finalChatCompletion();
+  for (const { choices } of [whole, streamed]) {
+    expect(choices[0]!.message.parsed).toEqual({ name: "Ada" });
+  }
 });
 
 test("lists models and tells of one", async () => {

@@ -1,4 +1,4 @@
-import type { ContentPart, LLMRequest, Message, Tool, ToolChoice } from "../../index.js";
+import type { ContentPart, LLMRequest, Message, Reasoning, Tool, ToolChoice } from "../../index.js";
 import { given } from "../schemas.js";
 import type { CountBody, MessagesBody } from "./messages-schema.js";
 
@@ -6,6 +6,15 @@ type TurnOf<Role> = Extract<MessagesBody["messages"][number], { role: Role }>;
 type UserBlock = Exclude<TurnOf<"user">["content"], string>[number];
 type AssistantBlock = Exclude<TurnOf<"assistant">["content"], string>[number];
 type ShownBlock = Exclude<UserBlock, { type: "tool_result" }>;
+
+/** Anthropic's words for how hard a model thinks. */
+const EFFORTS = {
+  low: "low",
+  medium: "medium",
+  high: "high",
+  xhigh: "high",
+  max: "high",
+} as const satisfies Record<string, Reasoning>;
 
 /** A request for a message in the client's words. */
 export function messagesRequest(body: MessagesBody): LLMRequest {
@@ -24,16 +33,23 @@ export function messagesRequest(body: MessagesBody): LLMRequest {
 
 /** What a model is to read, in the client's words. */
 export function questionRequest(body: CountBody): LLMRequest {
-  const { thinking } = body;
   return {
     messages: [...systemOf(body), ...body.messages.flatMap(turnsOf)],
     ...given({
       model: body.model,
       tools: body.tools?.map(toolOf),
       toolChoice: body.tool_choice ? choiceOf(body.tool_choice) : undefined,
-      reasoning: thinking ? thinking.type !== "disabled" : undefined,
+      responseFormat: body.output_config?.format ?? undefined,
+      reasoning: reasoningOf(body),
     }),
   };
+}
+
+function reasoningOf({ thinking, output_config }: CountBody): Reasoning | undefined {
+  const effort = output_config?.effort;
+  if (thinking?.type === "disabled") return false;
+  if (effort) return EFFORTS[effort];
+  return thinking ? true : undefined;
 }
 
 function systemOf({ system }: CountBody): Message[] {

@@ -130,6 +130,19 @@ const thinkingChoice = z.discriminatedUnion(
   '"enabled", "adaptive" or "disabled"',
 );
 
+const outputConfig = z.strictObject(
+  {
+    effort: may(z.enum(["low", "medium", "high", "xhigh", "max"], '"low" to "max"')),
+    format: may(
+      z.strictObject(
+        { type: z.literal("json_schema", '"json_schema"'), schema: allow.object() },
+        "an object { type, schema }",
+      ),
+    ),
+  },
+  "an object { effort, format }",
+);
+
 /** What a model reads. */
 const question = {
   model: may(allow.text("the name of a model")),
@@ -138,6 +151,7 @@ const question = {
   tools: may(z.array(tool, "a list of tools")),
   tool_choice: may(toolChoice),
   thinking: may(thinkingChoice),
+  output_config: may(outputConfig),
   // It changes nothing here.
   cache_control: anything,
 };
