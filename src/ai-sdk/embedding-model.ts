@@ -23,10 +23,11 @@ export class EmbeddingModel implements EmbeddingModelV3 {
   }
 
   async doEmbed(options: EmbeddingModelV3CallOptions): Promise<EmbeddingModelV3Result> {
-    const { values, abortSignal } = options;
-    const signal = abortSignal ? { signal: abortSignal } : {};
+    const { values, abortSignal, providerOptions } = options;
+    // What the client does not know of these it refuses by name.
+    const own = providerOptions?.[OPTIONS_NAME];
+    const question = { ...own, model: this.modelId, ...(abortSignal && { signal: abortSignal }) };
     try {
-      const question = { model: this.modelId, ...signal };
       const { embeddings, usage, provider } = await this.#client().embed(values, question);
       const { promptTokens: tokens } = usage;
       return {

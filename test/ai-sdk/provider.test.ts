@@ -284,6 +284,12 @@ describe("embeddings", () => {
     ]);
   });
 
+  test("are refused with options that the client does not know", async () => {
+    const providerOptions = { mlxLlmClient: { dimension: 2 } };
+    const asked = { model: llm.embeddingModel("e"), value: "one", providerOptions };
+    expect(String(await failureOf(embed(asked)))).toContain("dimension");
+  });
+
   test("fail as calls do", async () => {
     const error = await failureOf(embed({ model: llm.embeddingModel("none"), value: "one" }));
     expect(APICallError.isInstance(error)).toBe(true);
