@@ -51,14 +51,18 @@ export function warningsOf(notes: string[]): SharedV3Warning[] {
 
 function usageOf(usage: Usage): LanguageModelV3Usage {
   const { promptTokens, cachedTokens, completionTokens, reasoningTokens } = usage;
-  const noCache = promptTokens === undefined ? undefined : promptTokens - (cachedTokens ?? 0);
-  const text =
-    completionTokens === undefined ? undefined : completionTokens - (reasoningTokens ?? 0);
+  const noCache = difference(promptTokens, cachedTokens);
+  const text = difference(completionTokens, reasoningTokens);
   return {
     inputTokens: { total: promptTokens, noCache, cacheRead: cachedTokens, cacheWrite: undefined },
     outputTokens: { total: completionTokens, text, reasoning: reasoningTokens },
     raw: asJson(usage),
   };
+}
+
+/** What is not known of one of them is not known of the rest. */
+function difference(all: number | undefined, part: number | undefined): number | undefined {
+  return all === undefined || part === undefined ? undefined : all - part;
 }
 
 function metadataOf(response: LLMResponse): SharedV3ProviderMetadata {

@@ -74,6 +74,8 @@ describe("generateText", () => {
     const result = await generateText({ model: llm("m"), prompt });
     expect(result).toMatchObject({ text: "Hello", reasoningText: "I think", finishReason: "stop" });
     expect(result.usage).toMatchObject({ inputTokens: 9, outputTokens: 5, totalTokens: 14 });
+    // Ollama tells nothing of its cache.
+    expect(result.usage.inputTokenDetails.noCacheTokens).toBeUndefined();
     expect(result.response).toMatchObject({ id: expect.stringMatching(/.{8}/), modelId: "m" });
     expect(result.providerMetadata?.mlxLlmClient).toMatchObject({
       provider: "ollama",

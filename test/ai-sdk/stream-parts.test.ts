@@ -112,8 +112,8 @@ describe("the parts of a stream", () => {
       type: "finish",
       finishReason: { unified: "length", raw: "length" },
       usage: {
-        inputTokens: { total: 20 },
-        outputTokens: { total: 6 },
+        inputTokens: { total: 20, noCache: 5, cacheRead: 15 },
+        outputTokens: { total: 6, text: 5, reasoning: 1 },
         raw: { promptTokens: 20, completionTokens: 6 },
       },
       providerMetadata: { mlxLlmClient: { provider: "lmstudio", retryCount: 0 } },
