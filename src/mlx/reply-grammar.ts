@@ -13,6 +13,7 @@ export interface ReplyGrammar {
   grammar?: NativeGrammar;
   /** The same for what comes behind reasoning that was cut. */
   grammarOfRest?: NativeGrammar;
+  warnings: string[];
 }
 
 /** What a request demands of a reply: content of a form, calls, or either of them. */
@@ -29,19 +30,22 @@ export async function replyGrammar(
 ): Promise<ReplyGrammar> {
   const demands = demandsOf(request, format);
   const { form, tools } = demands;
-  if (!form && tools.length === 0) return {};
+  if (!form && tools.length === 0) return { warnings: [] };
   // What is wrong with a form is told in words of its own.
   const plain = form && (await compileGrammar(model, form));
-  const { thoughts, answer = "" } = format;
-  if (plain && tools.length === 0 && !thoughts && answer === "") return { grammar: plain };
+  const { thoughts } = format;
+  if (plain && tools.length === 0 && !thoughts && !format.answer) {
+    return { grammar: plain, warnings: [] };
+  }
   const compile = (text: string) => compileGrammar(model, { type: "lark", text });
-  const rules = bodyRules(model, demands, format);
+  const { rules, warnings } = bodyRules(model, demands, format);
   const mayThink = thoughts && (request.reasoning !== false || thoughts.open === "");
-  if (!mayThink) return { grammar: await compile(["start: body", ...rules].join("\n")) };
+  const answer = ["start: body", ...rules].join("\n");
+  if (!mayThink) return { grammar: await compile(answer), warnings };
   const lark = larkOf(model, format);
   const grammar = await compile([...thoughtRules(thoughts, lark), ...rules].join("\n"));
-  if (request.reasoningBudget === undefined) return { grammar };
-  return { grammar, grammarOfRest: await compile(["start: body", ...rules].join("\n")) };
+  if (request.reasoningBudget === undefined) return { grammar, warnings };
+  return { grammar, grammarOfRest: await compile(answer), warnings };
 }
 
 function demandsOf(request: CheckedRequest, { calls }: ReplyFormat): Demands {
@@ -50,13 +54,16 @@ function demandsOf(request: CheckedRequest, { calls }: ReplyFormat): Demands {
   const isCallDue =
     tools.length > 0 && (toolChoice === "required" || typeof toolChoice === "object");
   if (isCallDue) {
-    if (!calls) throw unsupported("toolChoice", "this model", 'Use "auto"');
     return { tools: chosenTools(tools, toolChoice) };
   }
   const form = grammarOf(request.responseFormat);
   // Calls that nothing tells from text might be taken for the form.
   if (form && tools.length > 0 && !calls?.openings.length) {
-    throw unsupported("responseFormat beside tools", "this model", "Leave out one of them");
+    throw new ValidationError("MLX does not support responseFormat beside tools for this model.", {
+      code: "unsupported",
+      provider: "mlx",
+      hint: "Leave out one of them, or give toolChoice.",
+    });
   }
   return { form, tools: form ? tools : [] };
 }
@@ -69,31 +76,34 @@ function chosenTools(tools: Tool[], choice: CheckedRequest["toolChoice"]): Tool[
   throw new ValidationError(`toolChoice names "${name}", but no tool has that name.`);
 }
 
-function unsupported(what: string, where: string, advice: string): ValidationError {
-  return new ValidationError(`MLX does not support ${what} for ${where}.`, {
-    code: "unsupported",
-    provider: "mlx",
-    hint: `${advice}: docs/tools.md tells which families can be made to call.`,
-  });
-}
-
 function larkOf({ tokenizer, stopTokens }: LoadedModel, { marks }: ReplyFormat): LarkWriter {
   return new LarkWriter({ tokenizer, stopTokens, marks });
 }
 
-/** The rules for all but the reasoning. */
-function bodyRules(model: LoadedModel, { form, tools }: Demands, format: ReplyFormat): string[] {
+/** The rules for all but the reasoning, and what they cannot hold. */
+function bodyRules(
+  model: LoadedModel,
+  { form, tools }: Demands,
+  format: ReplyFormat,
+): { rules: string[]; warnings: string[] } {
   const lark = larkOf(model, format);
   const { answer = "", calls } = format;
+  const { rules, loose } = tools.length > 0 ? callRules(calls!.frame, tools, lark) : NO_CALLS;
   const content = form ? [`${lark.literal(answer)} form`] : [];
   const alternatives = [...content, ...(tools.length > 0 ? ["calls"] : [])];
-  return [
-    `body: ${alternatives.join(" | ")}`,
-    ...(form ? [`form: ${nested(form)}`] : []),
-    ...(tools.length > 0 ? callRules(calls!.frame, tools, lark) : []),
-    "",
-  ];
+  const words = [...loose].map((keyword) => `"${keyword}"`).join(" and ");
+  return {
+    rules: [
+      `body: ${alternatives.join(" | ")}`,
+      ...(form ? [`form: ${nested(form)}`] : []),
+      ...rules,
+      "",
+    ],
+    warnings: loose.size === 0 ? [] : [`the calls of this model are not kept to ${words} of texts`],
+  };
 }
+
+const NO_CALLS = { rules: [], loose: new Set<string>() };
 
 /** The rules for reasoning that the prompt has begun, or that may come first. */
 function thoughtRules({ open, ends, behind }: Thoughts, lark: LarkWriter): string[] {

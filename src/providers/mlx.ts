@@ -243,7 +243,9 @@ export class MlxProvider implements Provider {
         warnings.push(`no model was named, so the small model "${DEMO}" answers`);
       }
       const promptTokens = tokens.length + (before?.cache.tokens ?? 0);
-      const { grammar, grammarOfRest } = await replyGrammar(model, request, format);
+      const kept = await replyGrammar(model, request, format);
+      const { grammar, grammarOfRest } = kept;
+      warnings.push(...kept.warnings);
       const sampling: NativeSampling = {
         ...toNativeSampling(request, model, maxTokens),
         ...admit(model, promptTokens, request.providerOptions?.mlx),

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { schemaCheck } from "../../src/reply-form.js";
 import { MlxProvider } from "../../src/providers/mlx.js";
 import type { LLMRequest, Tool, ToolCall, ToolChoice } from "../../src/types.js";
 import { collect, failureOf } from "../contracts/provider-contract.js";
@@ -31,11 +32,28 @@ const BOOK: Tool = {
     },
   },
 };
+/** Of everything, but few words. */
+const PLAN = {
+  type: "object",
+  properties: {
+    quick: { type: ["boolean", "null"] },
+    stops: { type: "array", items: { $ref: "#/$defs/stop" }, minItems: 1, maxItems: 2 },
+    price: { anyOf: [{ type: "integer", minimum: 1, maximum: 9 }, { type: "null" }] },
+    mood: { type: ["null", "string"], enum: ["free", null] },
+    none: { type: "array", maxItems: 0 },
+  },
+  required: ["stops", "price"],
+  additionalProperties: false,
+  $defs: {
+    stop: {
+      type: "object",
+      properties: { first: { enum: ['A "b"', 7, null] }, last: { enum: ["c, d"] } },
+      required: ["last"],
+      additionalProperties: false,
+    },
+  },
+};
 const CHOICE = { type: "function", function: { name: "book" } } as const;
-
-/** Dialects whose calls cannot be enforced. */
-const FREE = ["Gemma 4", "FunctionGemma", "LFM2", "LFM2 in JSON", "Olmo 3", "DeepSeek V3.2"];
-const enforced = DIALECT_REPLIES.filter(({ family }) => !FREE.includes(family));
 
 describeNative("a call that is demanded", () => {
   let provider: MlxProvider;
@@ -52,20 +70,20 @@ describeNative("a call that is demanded", () => {
       special: [GO, ...special],
       scripts: [{ after: GO, pieces: ["No, ", "thank you."] }],
     });
-    return (toolChoice: ToolChoice, tools = [...TOOLS, BOOK]) =>
+    return (toolChoice: ToolChoice, tools = [...TOOLS, BOOK], seed = 3) =>
       collect(provider, {
         messages: "Go.",
         model,
         tools,
         toolChoice,
         temperature: 1,
-        seed: 3,
+        seed,
         reasoning: false,
         maxTokens: 3_000,
       });
   }
 
-  test.each(enforced)("$family: comes, and fits its schema", async (golden) => {
+  test.each(DIALECT_REPLIES)("$family: comes, and fits its schema", async (golden) => {
     const { family, template, special } = golden;
     const ask = await chatterer(family, template, special);
     const { response } = await ask(CHOICE);
@@ -130,11 +148,41 @@ describeNative("a call that is demanded", () => {
     });
   });
 
-  test("is refused by name where it cannot be enforced", async () => {
-    const ask = await chatterer("free", "<|tool_call_start|>");
-    const failure = await failureOf(ask("required"));
+  test.each(["Gemma 4", "FunctionGemma", "LFM2", "Olmo 3", "DeepSeek V3.2", "GLM"])(
+    "%s: fits a schema with lists, objects and references",
+    async (family) => {
+      const { template, special } = DIALECT_REPLIES.find((each) => each.family === family)!;
+      const ask = await chatterer(`rich-${family}`, template, special);
+      const plan: Tool = { type: "function", function: { name: "plan", parameters: PLAN } };
+      const fits = await schemaCheck(PLAN);
+      for (const seed of [1, 2, 3]) {
+        const { toolCalls } = (await ask("required", [plan], seed)).response;
+        for (const { arguments: given, invalidArguments } of toolCalls!) {
+          expect([given, invalidArguments, fits(given)]).toEqual([given, undefined, undefined]);
+        }
+      }
+    },
+  );
+
+  test("is not kept to what its dialect cannot hold, and a warning says so", async () => {
+    const { template, special } = DIALECT_REPLIES.find(({ family }) => family === "Gemma 4")!;
+    const ask = await chatterer("loose", template, special);
+    const withCode = (code: object): Tool => ({
+      type: "function",
+      function: { name: "open", parameters: { type: "object", properties: { code } } },
+    });
+    const { response } = await ask("required", [
+      withCode({ type: "string", pattern: "a", maxLength: 3 }),
+    ]);
+    expect(response.warnings).toContain(
+      'the calls of this model are not kept to "pattern" and "maxLength" of texts',
+    );
+    const failure = await failureOf(ask("required", [withCode({ not: {} })]));
     expect(failure).toMatchObject({ name: "ValidationError", code: "unsupported" });
-    expect(failure.message).toBe("MLX does not support toolChoice for this model.");
+    expect(failure.message).toMatch(/does not know "not"/);
+  });
+
+  test("is refused where no tool has the name", async () => {
     const other = { type: "function", function: { name: "other" } } as const;
     const named = await chatterer("named", "<tool_call>");
     expect((await failureOf(named(other))).message).toBe(

@@ -80,7 +80,6 @@ export function replyFormat({ template, prompt, tools = [], tokenizer }: Signs):
   const dialect = tools.length > 0 ? dialectOf(template) : undefined;
   const offered: OfferedTools = new Map(tools.map((tool) => [tool.function.name, tool.function]));
   const marks = [...marksOf(tags), ...(dialect?.openings ?? []), ...(dialect?.marks ?? [])];
-  const frame = dialect?.frame?.(template);
   return {
     marks,
     *read(incoming) {
@@ -93,7 +92,7 @@ export function replyFormat({ template, prompt, tools = [], tokenizer }: Signs):
       thoughts: { open: hasBegun ? "" : tags.open, ends: [tags.close], behind: BLANKS },
     }),
     ...(dialect?.newId && { newId: dialect.newId }),
-    ...(frame && { calls: { frame, openings: dialect!.openings } }),
+    ...(dialect && { calls: { frame: dialect.frame(template), openings: dialect.openings } }),
   };
 }
 

@@ -15,8 +15,8 @@ export interface ToolDialect {
   marks?: string[];
   /** Reads the calls behind an opening; false where there are none, and then nothing is given out. */
   read(incoming: Incoming, opening: string, tools: OfferedTools): Reading<boolean>;
-  /** How calls are to be written, where a reply can be kept to them. */
-  frame?(template: string): CallFrame;
+  /** How calls are to be written, for a grammar. */
+  frame(template: string): CallFrame;
   /** The id of a call that the model gave none. */
   newId?(name: string, index: number): string;
 }

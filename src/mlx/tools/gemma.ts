@@ -2,6 +2,7 @@ import type { Incoming, Reading } from "../reply/incoming.js";
 import { ArgumentWriter } from "./argument-writer.js";
 import { beginCall, isFunctionName, type ToolDialect } from "./dialect.js";
 import { pythonValue } from "./python-literal.js";
+import type { Notation } from "./value-rules.js";
 
 /** Levels of lists and objects; what is deeper is no argument that anybody wants. */
 const DEEPEST = 64;
@@ -12,6 +13,12 @@ function gemma(open: string, close: string, quote: string): ToolDialect {
     isTaughtBy: (template) => template.includes(open),
     openings: [open],
     marks: [close, quote],
+    frame: () => ({
+      call: (name) => [[`${open}call:${name}{`], `}${close}`],
+      argument: (key) => [`${key}:`, ""],
+      comma: ",",
+      notation: notationOf(quote),
+    }),
     *read(incoming, _opening, tools) {
       yield* incoming.skipSpace();
       if (!(yield* incoming.skip("call:"))) return false;
@@ -23,6 +30,17 @@ function gemma(open: string, close: string, quote: string): ToolDialect {
       yield* incoming.skip(close);
       return true;
     },
+  };
+}
+
+function notationOf(quote: string): Notation {
+  return {
+    text: [quote, /(.|\n)*/, quote],
+    quoted: (text) => `${quote}${text}${quote}`,
+    words: { true: "true", false: "false", null: "null" },
+    key: (name) => `${name}:`,
+    anyKey: [/[A-Za-z_][\w-]{0,63}:/],
+    comma: ",",
   };
 }
 

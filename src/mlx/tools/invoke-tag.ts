@@ -11,8 +11,7 @@ function invokeTag(open: string, close: string, prefix = ""): ToolDialect {
     isTaughtBy: (template) => template.includes(open) || template.includes(`${prefix}invoke name=`),
     openings: [open],
     marks: [close, prefix],
-    // The other one says of each value what it is.
-    ...(prefix === "" && { frame: () => frameOf(open, close) }),
+    frame: () => frameOf(open, close, prefix),
     *read(incoming, _opening, tools) {
       let hasCalled = false;
       yield* incoming.skipSpace();
@@ -27,12 +26,16 @@ function invokeTag(open: string, close: string, prefix = ""): ToolDialect {
   };
 }
 
-function frameOf(open: string, close: string): CallFrame {
+function frameOf(open: string, close: string, prefix: string): CallFrame {
+  const end = `</${prefix}parameter>\n`;
+  const kinds = { text: 'true">', json: 'false">' };
   return {
     begin: `${open}\n`,
     end: close,
-    call: (name) => [[`<invoke name="${name}">\n`], "</invoke>\n"],
-    argument: (key) => [`<parameter name="${key}">`, "</parameter>\n"],
+    call: (name) => [[`<${prefix}invoke name="${name}">\n`], `</${prefix}invoke>\n`],
+    ...(prefix === ""
+      ? { argument: (key) => [`<parameter name="${key}">`, end] }
+      : { argument: (key) => [`<${prefix}parameter name="${key}" string="`, end], kinds }),
   };
 }
 
@@ -52,13 +55,19 @@ function* readInvoke(incoming: Incoming, prefix: string, tools: OfferedTools): R
     }
     const isText = /string="(true|false)"/.exec(attributes.text)?.[1];
     if (isText === "true") yield* writer.add(key.text, value.text);
-    else if (isText === "false") yield* writer.add(key.text, parseJson(value.text) ?? value.text);
+    else if (isText === "false") yield* writer.add(key.text, jsonOrText(value.text));
     else yield* writer.addText(key.text, value.text);
     yield* incoming.skipSpace();
   }
   const isWhole = (yield* incoming.skip(`</${prefix}invoke>`)) || (yield* incoming.isNext("</"));
   yield* isWhole ? writer.end() : writer.breakOff("");
   return true;
+}
+
+/** What is no JSON is a text all the same. */
+function jsonOrText(text: string): unknown {
+  const value = parseJson(text);
+  return value === undefined ? text : value;
 }
 
 /** MiniMax M2, and DeepSeek V3.2, which says of each value whether it is a text. */

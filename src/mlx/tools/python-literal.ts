@@ -23,6 +23,14 @@ export function pythonValue(text: string): unknown {
   return literal.isAtEnd ? value : undefined;
 }
 
+/** A text as Python writes it. */
+export function pythonText(text: string): string {
+  const escaped = text.replace(/["\\]/g, "\\$&").replace(/[\n\r\t]/g, (blank) => {
+    return JSON.stringify(blank).slice(1, -1);
+  });
+  return `"${escaped}"`;
+}
+
 /** True if a quote at this place ends its string: some templates write quotes in strings as they are. */
 export function endsString(text: string, at: number): boolean {
   return /^\s*([,)\]}:]|$)/.test(text.slice(at + 1));

@@ -2,14 +2,34 @@ import type { Incoming, Reading } from "../reply/incoming.js";
 import { ArgumentWriter } from "./argument-writer.js";
 import { beginCall, isFunctionName, type OfferedTools, type ToolDialect } from "./dialect.js";
 import { readJsonCalls } from "./json-call.js";
-import { endsString, pythonValue } from "./python-literal.js";
+import { endsString, pythonText, pythonValue } from "./python-literal.js";
+import type { CallFrame } from "./call-grammar.js";
+import type { Notation } from "./value-rules.js";
+
+type PythonFrame = Pick<CallFrame, "begin" | "separator" | "end">;
+
+const PYTHON: Notation = {
+  text: [/"([^"\\\n]|\\["'\\nrt])*"|'([^'\\\n]|\\["'\\nrt])*'/],
+  quoted: pythonText,
+  words: { true: "True", false: "False", null: "None" },
+  key: (name) => `${pythonText(name)}: `,
+  anyKey: [/"[^"\\\n]{1,64}": /],
+  comma: ", ",
+};
 
 /** Calls as Python writes them, `[look(at="it"), wait()]`, between two marks. */
-function pythonic(open: string, close: string): ToolDialect {
+function pythonic(open: string, close: string, around: PythonFrame): ToolDialect {
   return {
     isTaughtBy: (template) => template.includes(open),
     openings: [open],
     marks: [close],
+    frame: () => ({
+      ...around,
+      call: (name) => [[`${name}(`], ")"],
+      argument: (key) => [`${key}=`, ""],
+      comma: ", ",
+      notation: PYTHON,
+    }),
     *read(incoming, _opening, tools) {
       yield* incoming.skipSpace();
       // Who asks for JSON in the system message gets it.
@@ -27,8 +47,16 @@ function pythonic(open: string, close: string): ToolDialect {
 
 /** LFM2, and Olmo 3, which writes each call on a line of its own. */
 export const PYTHONIC = [
-  pythonic("<|tool_call_start|>", "<|tool_call_end|>"),
-  pythonic("<function_calls>", "</function_calls>"),
+  pythonic("<|tool_call_start|>", "<|tool_call_end|>", {
+    begin: "<|tool_call_start|>[",
+    separator: ", ",
+    end: "]<|tool_call_end|>",
+  }),
+  pythonic("<function_calls>", "</function_calls>", {
+    begin: "<function_calls>\n",
+    separator: "\n",
+    end: "\n</function_calls>",
+  }),
 ];
 
 /** The first characters that tell what follows. */

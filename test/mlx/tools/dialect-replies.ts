@@ -246,6 +246,7 @@ export const DIALECT_REPLIES: DialectReply[] = [
       '<｜DSML｜function_calls>\n<｜DSML｜invoke name="get_weather">\n<｜DSML｜parameter name="city" string="true">Paris' +
       '</｜DSML｜parameter>\n<｜DSML｜parameter name="days" string="false">3</｜DSML｜parameter>\n</｜DSML｜invoke>\n' +
       "</｜DSML｜function_calls>",
+    special: ["｜DSML｜"],
     calls: [WEATHER],
   },
   {
