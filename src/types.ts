@@ -367,8 +367,9 @@ export type StreamEvent =
       promptTokens?: number;
       warnings: string[];
     }
-  | { type: "text"; text: string }
-  | { type: "reasoning"; text: string }
+  /** With `logprobs` of the tokens that came with it, if they were asked for. */
+  | { type: "text"; text: string; logprobs?: TokenLogprob[] }
+  | { type: "reasoning"; text: string; logprobs?: TokenLogprob[] }
   /** More of a call's arguments, in JSON; the call itself follows as soon as it is whole. */
   | { type: "tool-call-delta"; index: number; id: string; name: string; argumentsDelta: string }
   | { type: "tool-call"; toolCall: ToolCall }

@@ -1,4 +1,5 @@
 import { GenerationError } from "../errors.js";
+import { TokenLogprobs } from "../token-logprobs.js";
 import type { TokenLogprob } from "../types.js";
 import { Detokenizer } from "./detokenizer.js";
 import { EventQueue } from "./event-queue.js";
@@ -41,7 +42,7 @@ export interface GenerationOutcome {
   completionTokens: number;
   /** Those of them that were reasoning, where the model marks it. */
   reasoningTokens?: number;
-  logprobs: TokenLogprob[];
+  logprobs?: TokenLogprob[];
   stats: NativeStats;
   /** `performance.now()` when the first tokens came. */
   firstTokenAt?: number;
@@ -146,7 +147,7 @@ class Reply {
   readonly #job: GenerationJob;
   readonly #detokenizer: Detokenizer;
   readonly #reader: ReplyReader;
-  readonly #logprobs: TokenLogprob[] = [];
+  readonly #logprobs = new TokenLogprobs();
   /** Kept only where they may have to be read again. */
   readonly #tokens: number[] = [];
   #tokenCount = 0;
@@ -188,6 +189,7 @@ class Reply {
         this.#addToken(batch.tokens[index]!, events);
       }
     }
+    this.#logprobs.tell(events);
     return events;
   }
 
@@ -233,7 +235,7 @@ class Reply {
       // The engine may have been a few tokens ahead when it was told to stop.
       completionTokens: hasStopped ? this.#tokenCount : stats.completionTokens,
       ...(marksReasoning && { reasoningTokens: this.#reasoningCount }),
-      logprobs: this.#logprobs,
+      logprobs: this.#logprobs.all,
       stats,
       firstTokenAt: this.firstTokenAt,
     };

@@ -12,7 +12,8 @@ import { errorOfBody } from "../http/server-errors.js";
 import { shown } from "../http/server-text.js";
 import { detailsOf, type Where } from "../http/where.js";
 import { addText, type ProviderEvent } from "../providers/provider.js";
-import type { FinishReason, TokenLogprob, ToolCall } from "../types.js";
+import { TokenLogprobs } from "../token-logprobs.js";
+import type { FinishReason, ToolCall } from "../types.js";
 import { timingsOf, toTokenLogprob, toUsage } from "./chat-numbers.js";
 import { servedModel } from "./model-name.js";
 
@@ -32,7 +33,7 @@ export interface Asked {
 /** Turns the lines of an `/api/chat` stream into events. */
 export class ChatReply {
   readonly #asked: Asked;
-  readonly #logprobs: TokenLogprob[] = [];
+  readonly #logprobs = new TokenLogprobs();
   #hasStarted = false;
   #hasCalls = false;
   #firstContentAt: number | undefined;
@@ -50,6 +51,7 @@ export class ChatReply {
   /** Adds the events of lines that came together to a batch, but for the finish. */
   read(lines: unknown[], batch: ProviderEvent[] = []): ProviderEvent[] {
     for (const line of lines) this.#readLine(fieldsOf(line), batch);
+    this.#logprobs.tell(batch);
     return batch;
   }
 
@@ -67,7 +69,7 @@ export class ChatReply {
       finishReason: this.#finishReason(end.done_reason),
       usage,
       timings: timingsOf(end, this.#firstContentAt, this.#asked.startedAt),
-      logprobs: this.#logprobs.length > 0 ? this.#logprobs : undefined,
+      logprobs: this.#logprobs.all,
     };
   }
 

@@ -7,7 +7,8 @@ import { SERVERS } from "../http/servers.js";
 import { detailsOf, type Where } from "../http/where.js";
 import { addText, type ProviderEvent } from "../providers/provider.js";
 import type { CheckedRequest } from "../request.js";
-import type { FinishReason, TokenLogprob, Usage } from "../types.js";
+import { TokenLogprobs } from "../token-logprobs.js";
+import type { FinishReason, Usage } from "../types.js";
 import { toTokenLogprob, toUsage, timingsOf } from "./chat-numbers.js";
 import { deltaOf } from "./content-parts.js";
 import { isSameModel, otherModel } from "./model-name.js";
@@ -41,7 +42,7 @@ export class ChatReply {
   readonly #asked: Asked;
   readonly #filter: TextFilter | undefined;
   readonly #calls = new ToolCallAssembler();
-  readonly #logprobs: TokenLogprob[] = [];
+  readonly #logprobs = new TokenLogprobs();
   readonly #warnings: string[] = [];
   #hasStarted = false;
   #isDone = false;
@@ -91,6 +92,7 @@ export class ChatReply {
       else if (event === "error") throw this.#failure(parseJson(data) ?? data);
       else this.#readChunk(this.#parse(data), batch);
     }
+    this.#logprobs.tell(batch);
     const tells = batch.some(({ type }) => type !== "start");
     if (this.#isHolding && !tells) batch.push({ type: "progress" });
   }
@@ -128,7 +130,7 @@ export class ChatReply {
         lastContentAt: this.#lastContentAt,
         tokens: this.#usage.completionTokens,
       }),
-      logprobs: this.#logprobs.length > 0 ? this.#logprobs : undefined,
+      logprobs: this.#logprobs.all,
       ...(this.#warnings.length > 0 && { warnings: this.#warnings }),
     });
     return batch;

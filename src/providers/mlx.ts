@@ -265,7 +265,7 @@ export class MlxProvider implements Provider {
         ...(outcome.stopSequence === undefined ? {} : { stopSequence: outcome.stopSequence }),
         usage: usageOf(outcome),
         timings: timingsOf(outcome, startedAt),
-        logprobs: sampling.logprobs ? outcome.logprobs : undefined,
+        logprobs: outcome.logprobs,
         ...(isDisobeyed && {
           warnings: ["the model reasoned, though reasoning was turned off"],
         }),

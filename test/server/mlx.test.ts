@@ -61,6 +61,48 @@ describeNative("a server over MLX", () => {
     expect(tokens[0]!.top_logprobs[0]).toMatchObject({ token: tokens[0]!.token });
   });
 
+  test("streams the probabilities of tokens with the text that they make", async () => {
+    const request = { model: "demo", temperature: 0, max_tokens: 12, stream: true } as const;
+    const pieces: { text: string; tokens: string[] }[] = [];
+    for await (const chunk of await openai.chat.completions.create({
+      ...request,
+      messages,
+      logprobs: true,
+    })) {
+      const [choice] = chunk.choices;
+      const tokens = choice?.logprobs?.content?.map(({ token }) => token) ?? [];
+      pieces.push({ text: choice?.delta.content ?? "", tokens });
+    }
+    const told = pieces.filter(({ tokens }) => tokens.length > 0);
+    expect(told.length).toBeGreaterThan(1);
+    const textOf = (all: typeof pieces) => all.map(({ text }) => text).join("");
+    expect(told.flatMap(({ tokens }) => tokens).join("")).toContain(textOf(pieces));
+
+    const offsets: number[] = [];
+    for await (const { choices } of await openai.completions.create({
+      ...request,
+      prompt: "7 + 5",
+      logprobs: 1,
+    })) {
+      offsets.push(...(choices[0]?.logprobs?.text_offset ?? []));
+    }
+    expect(offsets.length).toBeGreaterThan(1);
+    expect(offsets).toEqual([...offsets].sort((one, other) => one - other));
+
+    const ollama = new Ollama({ host: url });
+    const reply = { model: "demo", messages, options: { temperature: 0 }, logprobs: true };
+    let tokens = "";
+    let lines = 0;
+    let text = "";
+    for await (const line of await ollama.chat({ ...reply, stream: true })) {
+      text += line.message.content;
+      tokens += (line.logprobs ?? []).map(({ token }) => token).join("");
+      if (line.logprobs?.length) lines += 1;
+    }
+    expect(lines).toBeGreaterThan(1);
+    expect(tokens).toContain(text);
+  });
+
   test("continues a text without the chat template", async () => {
     const reply = await openai.completions.create({
       model: "demo",

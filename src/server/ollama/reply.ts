@@ -15,6 +15,8 @@ export interface Piece {
 export class OllamaReply implements ReplyWriter {
   readonly #pieceOf: (piece: Piece) => object;
   #model: string;
+  /** Tokens whose probabilities were sent. */
+  #toldTokens = 0;
 
   constructor(model: string, pieceOf: (piece: Piece) => object) {
     this.#model = model;
@@ -33,16 +35,16 @@ export class OllamaReply implements ReplyWriter {
         this.#model = event.model;
         return "";
       case "text":
-        return this.#line({ text: event.text });
+        return this.#line({ text: event.text }, this.#told(event.logprobs));
       case "reasoning":
-        return this.#line({ thinking: event.text });
+        return this.#line({ thinking: event.text }, this.#told(event.logprobs));
       case "tool-call-delta":
         // There are no parts of calls; the whole one follows.
         return "";
       case "tool-call":
         return this.#line({ toolCalls: [event.toolCall] });
       case "finish":
-        return this.#line({}, endOf(event.response));
+        return this.#line({}, endOf(event.response, this.#toldTokens));
     }
   }
 
@@ -52,6 +54,11 @@ export class OllamaReply implements ReplyWriter {
 
   keepAlive(): string {
     return this.#line({});
+  }
+
+  #told(logprobs?: TokenLogprob[]): object {
+    this.#toldTokens += logprobs?.length ?? 0;
+    return { done: false, ...(logprobs && { logprobs: logprobs.map(tokenOf) }) };
   }
 
   #line(piece: Piece, end: object = { done: false }): string {
@@ -88,7 +95,8 @@ function callOf({ id, name, arguments: given }: ToolCall): object {
   return { id, function: { name, arguments: given } };
 }
 
-function endOf(response: LLMResponse): object {
+/** `told` is how many tokens had their probabilities told. */
+function endOf(response: LLMResponse, told = 0): object {
   const { finishReason, latencyMs, usage, timings, logprobs } = response;
   const { promptTokens, completionTokens, cachedTokens = 0 } = usage;
   const read = promptTokens === undefined ? undefined : promptTokens - cachedTokens;
@@ -100,7 +108,7 @@ function endOf(response: LLMResponse): object {
     prompt_eval_duration: durationOf(read, timings.promptTokensPerSecond),
     eval_count: completionTokens,
     eval_duration: durationOf(completionTokens, timings.tokensPerSecond),
-    logprobs: logprobs?.map(tokenOf),
+    logprobs: logprobs?.slice(told).map(tokenOf),
   });
 }
 

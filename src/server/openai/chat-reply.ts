@@ -11,6 +11,8 @@ export class ChatReply implements ReplyWriter {
   #head: object = {};
   /** Calls by their ids; a place in the list for each. */
   readonly #calls: string[] = [];
+  /** Tokens whose probabilities were sent. */
+  #toldTokens = 0;
 
   constructor(includeUsage: boolean) {
     this.#includeUsage = includeUsage;
@@ -29,7 +31,7 @@ export class ChatReply implements ReplyWriter {
     const choice = {
       index: 0,
       message,
-      logprobs: logprobsOf(response),
+      logprobs: logprobsOf(response.logprobs),
       finish_reason: FINISH_REASONS[finishReason],
     };
     return withWarnings(response, {
@@ -54,9 +56,9 @@ export class ChatReply implements ReplyWriter {
         };
         return this.#delta({ role: "assistant", content: "" });
       case "text":
-        return this.#delta({ content: event.text });
+        return this.#delta({ content: event.text }, event.logprobs);
       case "reasoning":
-        return this.#delta({ reasoning_content: event.text });
+        return this.#delta({ reasoning_content: event.text }, event.logprobs);
       case "tool-call-delta":
         return this.#call(event.id, event.name, event.argumentsDelta);
       case "tool-call":
@@ -84,8 +86,10 @@ export class ChatReply implements ReplyWriter {
     return this.#delta({ tool_calls: [{ index, ...head, function: fields }] });
   }
 
-  #delta(delta: object): string {
-    return this.#chunk({ choices: [{ index: 0, delta, logprobs: null, finish_reason: null }] });
+  #delta(delta: object, tokens?: TokenLogprob[]): string {
+    this.#toldTokens += tokens?.length ?? 0;
+    const logprobs = logprobsOf(tokens);
+    return this.#chunk({ choices: [{ index: 0, delta, logprobs, finish_reason: null }] });
   }
 
   #chunk(fields: object): string {
@@ -97,7 +101,8 @@ export class ChatReply implements ReplyWriter {
     const choice = {
       index: 0,
       delta: {},
-      logprobs: logprobsOf(response),
+      // Of tokens that no text came with, such as the end.
+      logprobs: logprobsOf(response.logprobs?.slice(this.#toldTokens)),
       finish_reason: FINISH_REASONS[response.finishReason],
     };
     const body = { choices: [choice], timings: timingsOf(response) };
@@ -116,8 +121,8 @@ function callOf(call: ToolCall): object {
   return { id, type: "function", function: { name, arguments: argumentsText(call) } };
 }
 
-function logprobsOf({ logprobs }: LLMResponse): object | null {
-  return logprobs ? { content: logprobs.map(tokenOf), refusal: null } : null;
+function logprobsOf(tokens: TokenLogprob[] = []): object | null {
+  return tokens.length > 0 ? { content: tokens.map(tokenOf), refusal: null } : null;
 }
 
 function tokenOf({ topLogprobs, ...token }: TokenLogprob): object {

@@ -33,6 +33,9 @@ export class CompletionsReply implements ReplyWriter {
   readonly #includeUsage: boolean;
   #id = "";
   #model = "";
+  /** Tokens whose probabilities were sent, and where in the text the next one begins. */
+  #toldTokens = 0;
+  #offset = 0;
 
   constructor(includeUsage: boolean) {
     this.#includeUsage = includeUsage;
@@ -46,10 +49,14 @@ export class CompletionsReply implements ReplyWriter {
 
   event(event: StreamEvent): string {
     if (event.type === "start") this.#begin(event);
-    if (event.type === "text") return sentEvent(this.#body(event.text));
+    if (event.type === "text") {
+      this.#toldTokens += event.logprobs?.length ?? 0;
+      return sentEvent(this.#body(event.text, event));
+    }
     if (event.type !== "finish") return "";
     const { response } = event;
-    const end = sentEvent(withWarnings(response, this.#body("", response)));
+    const logprobs = response.logprobs?.slice(this.#toldTokens);
+    const end = sentEvent(withWarnings(response, this.#body("", { ...response, logprobs })));
     const usage = { ...this.#body(""), choices: [], usage: usageOf(response) };
     return `${end}${this.#includeUsage ? sentEvent(usage) : ""}${sentEvent("[DONE]")}`;
   }
@@ -67,26 +74,25 @@ export class CompletionsReply implements ReplyWriter {
     this.#model = model;
   }
 
-  #body(text: string, response?: LLMResponse): object {
-    const finish_reason = response ? FINISH_REASONS[response.finishReason] : null;
-    const logprobs = response?.logprobs ? logprobsOf(response.logprobs) : null;
+  #body(text: string, told: Partial<Pick<LLMResponse, "finishReason" | "logprobs">> = {}): object {
+    const finish_reason = told.finishReason ? FINISH_REASONS[told.finishReason] : null;
+    const logprobs = told.logprobs?.length ? this.#logprobsOf(told.logprobs) : null;
     const head = { id: this.#id, object: "text_completion", created: this.#created };
     return { ...head, model: this.#model, choices: [{ index: 0, text, logprobs, finish_reason }] };
   }
-}
 
-function logprobsOf(tokens: TokenLogprob[]): object {
-  let end = 0;
-  const offsets = tokens.map(({ token }) => {
-    end += token.length;
-    return end - token.length;
-  });
-  return {
-    tokens: tokens.map(({ token }) => token),
-    token_logprobs: tokens.map(({ logprob }) => logprob),
-    top_logprobs: tokens.map(({ topLogprobs }) =>
-      Object.fromEntries(topLogprobs.map(({ token, logprob }) => [token, logprob])),
-    ),
-    text_offset: offsets,
-  };
+  #logprobsOf(tokens: TokenLogprob[]): object {
+    const offsets = tokens.map(({ token }) => {
+      this.#offset += token.length;
+      return this.#offset - token.length;
+    });
+    return {
+      tokens: tokens.map(({ token }) => token),
+      token_logprobs: tokens.map(({ logprob }) => logprob),
+      top_logprobs: tokens.map(({ topLogprobs }) =>
+        Object.fromEntries(topLogprobs.map(({ token, logprob }) => [token, logprob])),
+      ),
+      text_offset: offsets,
+    };
+  }
 }
