@@ -1,5 +1,4 @@
 import { GenerationError } from "./errors.js";
-import { schemaCheck } from "./reply-form.js";
 import { readySchema, type ReadySchema, type Schema } from "./schemas.js";
 import type { LLMRequest, LLMResponse } from "./types.js";
 
@@ -39,16 +38,8 @@ export async function checkedObject<T>(
 
 /** Makes the schema of an object ready. */
 export async function objectSchema(schema: Schema): Promise<ReadySchema> {
-  if ("~standard" in schema) {
-    const { json, check } = await readySchema(schema, "The schema");
-    return { json: narrowed(json), check };
-  }
-  const problemOf = await schemaCheck(schema);
-  const check = async (value: unknown) => {
-    const problem = problemOf(value);
-    return problem === undefined ? { value } : { problem };
-  };
-  return { json: schema, check };
+  const { json, check } = await readySchema(schema, "The schema");
+  return { json: "~standard" in schema ? narrowed(json) : json, check };
 }
 
 /**

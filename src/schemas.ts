@@ -1,5 +1,6 @@
-import { ValidationError } from "./errors.js";
+import { LLMError, ValidationError } from "./errors.js";
 import { isObject } from "./fields.js";
+import { schemaCheck, type ValueCheck } from "./reply-form.js";
 import { nameField } from "./validation.js";
 
 /** A schema of zod 4, or of any other library that speaks Standard Schema and can tell it in JSON. */
@@ -34,14 +35,13 @@ export interface ReadySchema {
 /** Makes a schema ready; throws a `ValidationError` that says what of it is not supported. */
 export async function readySchema(schema: Schema, where: string): Promise<ReadySchema> {
   try {
-    const standard = isStandard(schema) ? schema : await fromJson(schema);
-    const json = isStandard(schema) ? await toJson(schema) : schema;
-    return { json, check: (value) => checkValue(standard, value) };
+    if (!isStandard(schema)) return { json: schema, check: checkOf(await schemaCheck(schema)) };
+    return { json: await toJson(schema), check: (value) => checkValue(schema, value) };
   } catch (error) {
     throw new ValidationError(`${where} cannot be used: ${(error as Error).message}`, {
-      code: "unsupported",
+      code: LLMError.is(error) ? error.code : "unsupported",
       cause: error,
-      hint: "Use a schema of zod 4, or a JSON Schema without conditions.",
+      hint: "Use a schema of zod 4, or a JSON Schema.",
     });
   }
 }
@@ -50,10 +50,11 @@ function isStandard(schema: Schema): schema is StandardSchema {
   return isObject(schema["~standard"]);
 }
 
-async function fromJson(schema: Record<string, unknown>): Promise<StandardSchema> {
-  // All of zod takes a while to load, and who has no schemas never needs it.
-  const { fromJSONSchema } = await import("zod/v4");
-  return fromJSONSchema(schema);
+function checkOf(problemOf: ValueCheck): ReadySchema["check"] {
+  return async (value) => {
+    const problem = problemOf(value);
+    return problem === undefined ? { value } : { problem };
+  };
 }
 
 async function toJson(schema: StandardSchema): Promise<Record<string, unknown>> {
@@ -61,6 +62,7 @@ async function toJson(schema: StandardSchema): Promise<Record<string, unknown>> 
   const target = "draft-2020-12";
   if (jsonSchema) return withoutDialect(jsonSchema.input({ target }));
   if (vendor !== "zod") throw new Error(`schemas of "${vendor}" cannot be told in JSON`);
+  // All of zod takes a while to load, and who has no schemas never needs it.
   const { toJSONSchema } = await import("zod/v4");
   return withoutDialect(toJSONSchema(schema as never, { io: "input", target }));
 }

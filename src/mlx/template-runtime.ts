@@ -1,5 +1,5 @@
 import * as jinja from "@huggingface/jinja";
-import { withDeadline } from "./deadline.js";
+import { withDeadline } from "../deadline.js";
 import { templateGlobals } from "./template-globals.js";
 
 /** What is used of the library, whose own types NodeNext cannot resolve. */

@@ -1,6 +1,6 @@
 import { Tokenizer as LibraryTokenizer } from "@huggingface/tokenizers";
 import { ModelLoadError } from "../errors.js";
-import { TookTooLong, withDeadline } from "./deadline.js";
+import { TookTooLong, withDeadline } from "../deadline.js";
 import { Detokenizer } from "./detokenizer.js";
 import type { Json } from "./json-file.js";
 import { placeOf, readModelJson } from "./model-texts.js";
