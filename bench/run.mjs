@@ -1,6 +1,6 @@
 // npm run bench: how this package compares with mlx-lm on this machine, in one run.
 //   --only decode,graph   measures only these: decode, prefill, graph, host, speculation,
-//                         second-turn, batch, import, start, load, event-loop
+//                         second-turn, batch, structured, import, start, load, event-loop
 //   --pairs 7             measurements of each side
 //   --python FILE         a Python with mlx-lm; else LLM_CLIENT_ORACLE_PYTHON, else one of its own
 //   --json                prints the figures as JSON
@@ -21,6 +21,7 @@ import { measureSecondTurn } from "./second-turn.mjs";
 import { measureSpeculation } from "./speculation.mjs";
 import { measureSpeed } from "./speed.mjs";
 import { measureStart } from "./start.mjs";
+import { measureStructured } from "./structured.mjs";
 
 const known = [
   "decode",
@@ -30,6 +31,7 @@ const known = [
   "speculation",
   "second-turn",
   "batch",
+  "structured",
   "import",
   "start",
   "load",
@@ -92,6 +94,9 @@ async function bench() {
   if (parts.includes("second-turn")) {
     const folders = [models["llama-6x128"], models["qwen3_5-8x128"]];
     tables.push(await measureSecondTurn({ addon, folders, pairs }));
+  }
+  if (parts.includes("structured")) {
+    tables.push(await measureStructured({ folder: demo, end: 2, pairs }));
   }
   if (parts.includes("speculation")) {
     const checkpoints = [
