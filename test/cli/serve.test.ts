@@ -1,8 +1,10 @@
+import type { ChildProcess } from "node:child_process";
 import { createServer as createHttpServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { once } from "node:events";
 import { runServe, type ServeOptions, serveCommand } from "../../src/cli/serve.js";
 import { FakeIo } from "../helpers/fake-io.js";
+import { readPage } from "../helpers/markdown.js";
 import { describeNative } from "../helpers/native.js";
 import { parseCommand } from "../helpers/parse-command.js";
 import { type CliResult, runCli } from "../helpers/run-cli.js";
@@ -94,5 +96,39 @@ describeNative("the built command", () => {
     expect(result.code).toBe(0);
     expect(result.stdout).toBe("");
     expect(result.stderr).not.toContain("7 + 5");
+  });
+
+  test("lets a reply under way end at SIGTERM", async () => {
+    const { eos_token_id: eos } = JSON.parse(readPage("models/demo/config.json"));
+    const body = {
+      messages: [{ role: "user", content: "What is 7 + 5?" }],
+      stream: true,
+      max_tokens: 300,
+      // What would end it is forbidden.
+      logit_bias: Object.fromEntries([eos].flat().map((id) => [id, -100])),
+    };
+    let whole: Promise<string> | undefined;
+    async function ask(url: string, child: ChildProcess) {
+      const init = { method: "POST", body: JSON.stringify(body) };
+      const response = await fetch(`${url}/v1/chat/completions`, init);
+      let text = "";
+      for await (const chunk of response.body!.pipeThrough(new TextDecoderStream())) {
+        if (text === "") child.kill("SIGTERM");
+        text += chunk;
+      }
+      return text;
+    }
+    const { code } = await runCli(["serve", "-p", "mlx", "-m", "demo", "--port", "0"], {
+      with(child) {
+        child.stderr!.on("data", (text: string) => {
+          const url = /Listening on (\S+)/.exec(text)?.[1];
+          if (url) whole = ask(url, child);
+        });
+      },
+    });
+    expect(code).toBe(0);
+    const text = await whole;
+    expect(text).toContain('"finish_reason":"length"');
+    expect(text).toContain("[DONE]");
   });
 });

@@ -1,3 +1,4 @@
+import crypto from "node:crypto";
 import { request } from "node:http";
 import { ConfigurationError } from "../../src/index.js";
 import { createServer, type ServerOptions } from "../../src/server/index.js";
@@ -114,6 +115,18 @@ test.each<[string, Record<string, string>]>([
   const { status, body } = await ask(headers);
   expect([status, JSON.parse(body).error]).toMatchObject([401, { code }]);
   expect(body + running.log.join()).not.toContain("s3cre");
+});
+
+test("compares keys in a time that tells nothing of them", async () => {
+  const compare = jest.spyOn(crypto, "timingSafeEqual");
+  running = await startServer({ token: "s3cret" });
+  for (const key of ["", "s", "s3creT", "s3cret".repeat(100)]) {
+    expect((await ask({ "x-api-key": key })).status).toBe(401);
+  }
+  // Of one length, however long the key is.
+  const lengths = compare.mock.calls.flatMap((keys) => keys.map(({ byteLength }) => byteLength));
+  expect(lengths).toEqual(Array.from({ length: 8 }, () => 32));
+  compare.mockRestore();
 });
 
 test("tells without a key that it is up", async () => {
