@@ -1,4 +1,4 @@
-// A picture in, JSON out; asks Ollama or LM Studio for a model that sees:
+// A picture in, JSON out; the model must be one that sees, of Ollama, LM Studio or MLX (docs/images.md):
 // LLM_CLIENT_MODEL=gemma3 node examples/describe-image.mjs photo.jpg
 import { readFile } from "node:fs/promises";
 import { LLMClient, LLMError } from "mlx-llm-client";

@@ -20,7 +20,7 @@ const library = {
   entryPoints: ["src/index.ts"],
   bundle: true,
   // Loaded only by those who need it.
-  external: ["@huggingface/*", "ajv", "ajv-formats", "undici", "zod/v4"],
+  external: ["@huggingface/*", "ajv", "ajv-formats", "sharp", "undici", "zod/v4"],
   mainFields: ["module", "main"],
   platform: "node",
   target: "node20",

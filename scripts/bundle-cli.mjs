@@ -19,8 +19,8 @@ export async function bundleCli() {
     chunkNames: "chunk-[hash]",
     bundle: true,
     splitting: true,
-    // The one looks for files beside its own; of the other only downloads need a little.
-    external: ["node-gyp-build", "@huggingface/hub"],
+    // Two look for files beside their own; of the other only downloads need a little.
+    external: ["node-gyp-build", "sharp", "@huggingface/hub"],
     mainFields: ["module", "main"],
     platform: "node",
     target: "node20",

@@ -3,12 +3,13 @@
     pip install -r scripts/requirements-vision.txt
     python scripts/make-vision-fixtures.py
 
-The goldens of replies are those of transformers, whose Gemma 3 its publisher wrote, and not of
-mlx-vlm 0.7.10, which differs from it where images are read: it lets every token of the prompt look at
-every other one, in layers with a window, too, where only an image's tokens may look at later ones of
-their image; its last norm of the tower has an epsilon of 1e-5, whatever the checkpoint says; and it
-scales features by the root of the text model's width and by that root's inverse, which differ by the
-rounding to bfloat16. The pixels are those of Pillow, by which mlx-vlm's processor goes as well.
+The goldens of replies are those of transformers, whose Gemma 3 its publisher wrote, and not of mlx-
+vlm 0.7.10, which differs from it where images are read: it lets every token of the prompt look at
+every other one, in layers with a window, too, where only an image's tokens may look at later ones
+of their image; its last norm of the tower has an epsilon of 1e-5, whatever the checkpoint says; and
+it scales features by the root of the text model's width and by that root's inverse, which differ by
+the rounding to bfloat16. With these rules instead of its own its logits are these to 2e-6. The
+pixels are those of Pillow, by which mlx-vlm's processor goes as well.
 """
 
 import base64
@@ -220,8 +221,12 @@ def pixels_of(data: bytes, preprocessor: dict) -> np.ndarray:
     """As transformers' processor for Pillow does: (H, W, 3)."""
     from transformers.models.gemma3.image_processing_pil_gemma3 import Gemma3ImageProcessorPil
 
-    image = ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB")
-    names = ("image_mean", "image_std", "rescale_factor", "resample", "size")
+    image = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
+    if image.mode == "I;16":
+        # Pillow itself would hold all brightness above 255 to be white.
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    image = image.convert("RGB")
+    names = ("do_convert_rgb", "image_mean", "image_std", "rescale_factor", "resample", "size")
     processor = Gemma3ImageProcessorPil(**{name: preprocessor[name] for name in names})
     values = processor(image, return_tensors="np")["pixel_values"][0]
     return np.ascontiguousarray(values.transpose(1, 2, 0), dtype=np.float32)

@@ -8,7 +8,7 @@ export const INDEX = "model.safetensors.index.json";
 
 /** What is needed besides the weights; the README tells the licence. */
 const SMALL_FILES =
-  /^(?:(?:config|generation_config|chat_template|special_tokens_map|added_tokens|vocab|quantize_config|quant_config|adapter_config|tokenizer[\w.-]*)\.json|[\w.-]+\.jinja|merges\.txt|README\.md)$/;
+  /^(?:(?:config|generation_config|chat_template|special_tokens_map|added_tokens|vocab|quantize_config|quant_config|adapter_config|preprocessor_config|processor_config|tokenizer[\w.-]*)\.json|[\w.-]+\.jinja|merges\.txt|README\.md)$/;
 const WEIGHTS = /^model[^/]*\.safetensors$/;
 const ADAPTERS = /^(?:adapters|adapter_model)\.safetensors$/;
 const GGUF = /^(?!mmproj)[^/]*\.gguf$/i;

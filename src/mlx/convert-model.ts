@@ -46,7 +46,7 @@ export interface ConvertedModel {
 
 /** What a folder needs besides its weights and config.json to be a model. */
 const COPIED =
-  /^(?:tokenizer.*\.json|generation_config\.json|special_tokens_map\.json|added_tokens\.json|vocab\.json|merges\.txt|chat_template\.(?:jinja|json)|tokenizer\.model|LICEN[CS]E.*|README\.md)$/i;
+  /^(?:tokenizer.*\.json|generation_config\.json|(?:pre)?processor_config\.json|special_tokens_map\.json|added_tokens\.json|vocab\.json|merges\.txt|chat_template\.(?:jinja|json)|tokenizer\.model|LICEN[CS]E.*|README\.md)$/i;
 
 /** Writes a model as a folder that mlx-lm reads as well. */
 export async function convertLocalModel(

@@ -2,7 +2,7 @@ import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { ModelLoadError } from "../errors.js";
 import type { ModelInfo } from "../types.js";
-import { capabilitiesOf } from "./model-capabilities.js";
+import { capabilitiesOf, seesImages } from "./model-capabilities.js";
 import { isGgufFile, readGgufHeader } from "./gguf.js";
 import { loadedBytes, mainType, weightsOfGguf } from "./gguf-weights.js";
 import { isObject, type Json, readJsonObject } from "./json-file.js";
@@ -32,6 +32,8 @@ export interface ModelFiles {
   dtype: string;
   /** Tokens that prompt and reply may have together, if the model says. */
   contextLength?: number;
+  /** Whether it reads images. */
+  sees: boolean;
   /** Tokens that end a reply; generation_config.json overrides config.json. */
   eosTokenIds: number[];
 }
@@ -60,12 +62,16 @@ export async function readModelFiles(folder: string): Promise<ModelFiles> {
   const config = await readConfig(folder);
   const generationConfig =
     (await readModelJson(folder, "generation_config.json", "bad_config")) ?? {};
+  const { names, ...weights } = await (isGgufFile(folder)
+    ? readGgufWeights(folder)
+    : readWeights(folder));
   return {
     id: modelId(folder),
     folder,
     config,
     generationConfig,
-    ...(await (isGgufFile(folder) ? readGgufWeights(folder) : readWeights(folder))),
+    ...weights,
+    sees: seesImages(config, names),
     contextLength: readContextLength(config),
     eosTokenIds: readEosTokenIds(generationConfig) ?? readEosTokenIds(config) ?? [],
   };
@@ -104,7 +110,7 @@ export async function describeModel(id: string, folder: string): Promise<ModelIn
       size: files.weightBytes,
       quantization: quantizationOf(files),
       family: String(files.config.model_type),
-      capabilities: await capabilitiesOf(folder, files.config),
+      capabilities: await capabilitiesOf(folder, files.sees),
     };
   } catch (error) {
     return { ...info, description: `Broken: ${(error as Error).message}`, usable: false };
@@ -204,7 +210,10 @@ function severalGgufFiles(folder: string, present: string[]): ModelLoadError | u
   );
 }
 
-type FoundWeights = Pick<ModelFiles, "weightFiles" | "gguf" | "weightBytes" | "dtype">;
+interface FoundWeights extends Pick<ModelFiles, "weightFiles" | "gguf" | "weightBytes" | "dtype"> {
+  /** Of tensors. */
+  names: ReadonlySet<string>;
+}
 
 async function readGgufWeights(file: string): Promise<FoundWeights> {
   const header = await readGgufHeader(file);
@@ -214,6 +223,7 @@ async function readGgufWeights(file: string): Promise<FoundWeights> {
     gguf: weightsOfGguf(header),
     weightBytes: loadedBytes(header),
     dtype: mainType(header),
+    names: new Set(header.tensors.keys()),
   };
 }
 
@@ -239,7 +249,7 @@ async function readWeights(folder: string): Promise<FoundWeights> {
   }
   if (owners.size === 0) throw badWeights(`${files.join(", ")} holds no tensor.`, DOWNLOAD_AGAIN);
   const [dtype] = [...bytesByType].sort(([, a], [, b]) => b - a)[0]!;
-  return { weightFiles: files, weightBytes, dtype };
+  return { weightFiles: files, weightBytes, dtype, names: new Set(owners.keys()) };
 }
 
 function readContextLength(config: Json): number | undefined {

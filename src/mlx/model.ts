@@ -31,6 +31,8 @@ export interface LoadedModel extends ModelParts {
   memoryLimit: number;
   /** Whether other processes have parts of it. */
   shared: boolean;
+  /** Sets memory aside for what reads images, which is loaded at the first one. */
+  prepareToSee(): void;
   /** The same with the adapter of a folder. */
   withAdapter(folder: string, signal: AbortSignal): Promise<ModelLease>;
   /** Frees it. */
@@ -93,10 +95,21 @@ export async function loadModel(
       throw error;
     });
     const adapted = new AdaptedModels(parts.native);
+    let unreserveVision = () => {};
     const close = () => {
       adapted.close();
       parts.native.close();
       unreserve();
+      unreserveVision();
+    };
+    const prepareToSee = () => {
+      const { visionBytes } = footprint;
+      if (visionBytes === 0) return;
+      const reading = { folder, weightBytes: visionBytes, cacheBytes: 0 };
+      unreserveVision = reserveMemory(reading, limit);
+      // From here on it is a part of the model like any other.
+      footprint.weightBytes += visionBytes;
+      footprint.visionBytes = 0;
     };
     const model: LoadedModel = {
       ...parts,
@@ -105,6 +118,7 @@ export async function loadModel(
       footprint,
       memoryLimit: limit,
       shared: group !== undefined,
+      prepareToSee,
       withAdapter: async (adapter, until) => {
         const { native, release } = await adapted.with(adapter, until);
         return { model: { ...model, native }, release };

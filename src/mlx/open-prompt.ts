@@ -30,6 +30,7 @@ export async function encodeOpenPrompt(
   signal: AbortSignal,
 ): Promise<Uint32Array> {
   const { template } = model;
+  for (const { content } of messages) joinText(content); // refuses images
   const isPlain = raw || !template;
   const text = isPlain ? onlyText(messages) : renderOpen(template, messages, templateVariables);
   return encodeText(model, { text, addSpecialTokens: isPlain }, signal);

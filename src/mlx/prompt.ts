@@ -4,11 +4,13 @@ import type { CheckedRequest } from "../request.js";
 import type { Message, Tool } from "../types.js";
 import { type ChatInput, renderPlain } from "./chat-template.js";
 import type { LoadedModel, ModelTexts } from "./model.js";
+import type { NativeImage } from "./native-types.js";
 import { isHarmony } from "./reply/harmony.js";
 import { PLAIN_TEXT, replyFormat, type ReplyFormat } from "./reply/reply-format.js";
 import { joinText } from "./template-messages.js";
 import { reasoningVariables } from "./template-variables.js";
 import { dialectOf } from "./tools/dialects.js";
+import { checkSight, imagesIn, placeImages } from "./vision/image-tokens.js";
 
 /** Where neither the model nor the request limits a reply. */
 const UNLIMITED = 2 ** 31 - 1;
@@ -18,6 +20,8 @@ const PIECE_LENGTH = 4096;
 /** What the model is to read. */
 export interface Prompt {
   tokens: Uint32Array;
+  /** In the place of some of the tokens. */
+  images?: NativeImage[];
   /** Numbers of tokens behind which a later prompt of this chat may part from this one. */
   boundaries: number[];
   /** Most tokens that the reply may have. */
@@ -44,7 +48,14 @@ export async function buildPrompt(
   const written = promptText(model, request);
   const tokens = await encodeText(model, written, signal);
   const boundaries = boundariesOf(tokens, model, request, written.chat);
-  return { tokens, boundaries, ...limited(model, request, written, tokens.length) };
+  const limits = limited(model, request, written, tokens.length);
+  const placed = imagesIn(request.messages);
+  if (placed.length === 0) return { tokens, boundaries, ...limits };
+  model.prepareToSee();
+  // Most prompts have none.
+  const { readImages } = await import("./vision/prompt-images.js");
+  const images = await readImages(model, tokens, placed, signal);
+  return { tokens, images, boundaries, ...limits };
 }
 
 /** Encodes a text that fits into the context. */
@@ -81,15 +92,16 @@ export function limited(
  */
 function boundariesOf(
   tokens: Uint32Array,
-  { template, native, tokenizer }: LoadedModel,
+  model: LoadedModel,
   { providerOptions }: CheckedRequest,
   chat: ChatInput | undefined,
 ): number[] {
+  const { template, native, tokenizer } = model;
   const { promptCache = true } = providerOptions?.mlx ?? {};
   if (native.canTrim || !promptCache || !template || !chat) return [];
   let text: string;
   try {
-    text = template.render({ ...chat, addGenerationPrompt: false });
+    text = render(model, { ...chat, addGenerationPrompt: false });
   } catch {
     // Some templates know no other end.
     return [];
@@ -124,7 +136,8 @@ function withoutTemplate({ reasoning }: CheckedRequest, reason: string): string[
   return reasoning === undefined ? [] : [`reasoning was left out: ${reason}`];
 }
 
-function chatText({ template, tokenizer }: ModelTexts, request: CheckedRequest): PromptText {
+function chatText(model: ModelTexts, request: CheckedRequest): PromptText {
+  const { template, tokenizer } = model;
   const { messages, providerOptions, reasoningBudget } = request;
   const tools = offeredTools(request);
   const source = template!.text(tools.length > 0);
@@ -138,13 +151,21 @@ function chatText({ template, tokenizer }: ModelTexts, request: CheckedRequest):
     tools,
     variables: { ...variables, ...providerOptions?.mlx?.templateVariables },
   };
-  const text = template!.render(chat);
+  const text = render(model, chat);
   const format = replyFormat({ template: source, prompt: text, tools, tokenizer });
   if (reasoningBudget !== undefined && format.endOfReasoning === undefined) {
     warnings.push("reasoning.maxTokens was left out: the model does not mark its reasoning");
   }
   // The template itself writes the special tokens.
   return { text, addSpecialTokens: false, chat, format, warnings };
+}
+
+/** A conversation as a model's template writes it, with places for its images. */
+function render({ template, files }: ModelTexts, chat: ChatInput): string {
+  const { length } = imagesIn(chat.messages);
+  if (length > 0) checkSight(files);
+  const text = template!.render(chat);
+  return length > 0 ? placeImages(text, length, files) : text;
 }
 
 /** Tools that must not be called are not offered. */

@@ -53,17 +53,26 @@ function forTemplate(
   habits: TemplateHabits,
   names: ReadonlyMap<string, string>,
 ): Json {
-  const text = joinText(content);
+  const written = contentFor(content, habits);
   const name = toolCallId === undefined ? undefined : names.get(toolCallId);
   return {
     role,
-    content: habits.readsParts ? [{ type: "text", text }] : text,
+    content: written,
     // Some templates read the one name, some the other.
     ...(reasoning !== undefined && { thinking: reasoning, reasoning_content: reasoning }),
     ...(toolCallId !== undefined && { tool_call_id: idFor(toolCallId, habits) }),
     ...(name !== undefined && { name }),
     ...(toolCalls?.length && { tool_calls: toolCalls.map((call) => callFor(call, habits)) }),
   };
+}
+
+/** A template that can place images reads them as parts of a message. */
+function contentFor(content: Message["content"], { readsParts }: TemplateHabits): string | Json[] {
+  if (typeof content === "string" || content.every(({ type }) => type === "text")) {
+    const text = joinText(content);
+    return readsParts ? [{ type: "text", text }] : text;
+  }
+  return content.map((part) => (part.type === "text" ? { ...part } : { type: part.type }));
 }
 
 function callFor(call: ToolCall, habits: TemplateHabits): Json {
@@ -104,9 +113,10 @@ export function joinText(content: Message["content"]): string {
     .map((part) => {
       if (part.type === "text") return part.text;
       throw new ValidationError(
-        `A message has a part of type "${part.type}"; MLX models read text.`,
+        "A message has an image, which has no place in a prompt that is a mere text.",
         {
-          hint: "Send the text only, or use a provider and model that can see.",
+          code: "unsupported",
+          hint: "Leave out the image, or what takes the prompt as it is: providerOptions.mlx.raw or promptCacheFile.",
         },
       );
     })

@@ -51,6 +51,7 @@ export interface MlxSettings extends PromptCacheOptions {
 export class MlxProvider implements Provider {
   readonly name = "mlx";
   readonly capabilities: ReadonlySet<OptionalFeature> = new Set([
+    "images",
     "tools",
     "toolChoice",
     "reasoning",
@@ -221,7 +222,9 @@ export class MlxProvider implements Provider {
     const { quantize, adapter, distributed, draftModel } = asked.providerOptions?.mlx ?? {};
     if (distributed) refuseShared(asked.providerOptions?.mlx);
     const wanted = await this.#find(name, signal, { quantize, distributed });
-    const drafting = draftModel ? await this.#find(draftModel, signal) : undefined;
+    const hasImages = await this.#checkSight(asked, wanted, signal);
+    const drafts = draftModel !== undefined && !hasImages;
+    const drafting = drafts ? await this.#find(draftModel, signal) : undefined;
     const lease = await this.#pool.acquire(wanted, signal, drafting);
     let adapted: ModelLease | undefined;
     let draft: ModelLease | undefined;
@@ -238,7 +241,10 @@ export class MlxProvider implements Provider {
       const { buildPrompt } = await import("../mlx/prompt.js");
       const { replyGrammar } = await import("../mlx/reply-grammar.js");
       const prompt = before?.prompt ?? (await buildPrompt(model, request, signal));
-      const { tokens, boundaries, maxTokens, format, warnings } = prompt;
+      const { tokens, images, boundaries, maxTokens, format, warnings } = prompt;
+      if (draftModel && hasImages) {
+        warnings.push("draftModel was left out: it cannot follow a prompt with images");
+      }
       if (name === DEMO && request.model === undefined && !this.#isModelNamed) {
         warnings.push(`no model was named, so the small model "${DEMO}" answers`);
       }
@@ -251,6 +257,7 @@ export class MlxProvider implements Provider {
         ...admit(model, promptTokens, request.providerOptions?.mlx),
         grammar,
         promptCacheFile: before?.cache,
+        images,
         boundaries,
         draftModel: draft?.model.native,
       };
@@ -276,6 +283,19 @@ export class MlxProvider implements Provider {
       draft?.release();
       lease.release();
     }
+  }
+
+  /** Whether a request has images; throws where its model, which is not loaded for that, reads none. */
+  async #checkSight(
+    { messages }: CheckedRequest,
+    { folder }: WantedModel,
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    const { checkSight, imagesIn } = await import("../mlx/vision/image-tokens.js");
+    if (imagesIn(messages).length === 0) return false;
+    const { readModelFiles } = await import("../mlx/model-files.js");
+    checkSight(await untilAborted(readModelFiles(folder), signal));
+    return true;
   }
 
   async #folderOf(model: string): Promise<string> {

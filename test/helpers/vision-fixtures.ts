@@ -66,7 +66,10 @@ export function seenChat(name: string): SeenChat {
 }
 
 /** The pictures of a chat, as the engine takes them. */
-export function imagesOf({ tokens, images }: SeenChat, { imageTokens }: NativeModel): NativeImage[] {
+export function imagesOf(
+  { tokens, images }: SeenChat,
+  { imageTokens }: NativeModel,
+): NativeImage[] {
   const { image_token_index } = readJson(seeingModel, "config.json");
   const places = [...tokens.keys()].filter((place) => tokens[place] === image_token_index);
   return images.map((name, index) => ({

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { capabilitiesOf } from "../../src/mlx/model-capabilities.js";
 import { showLocalModel } from "../../src/mlx/model-details.js";
 import { DEMO_FOLDER } from "../../src/mlx/model-places.js";
+import { seeingModel } from "../helpers/vision-fixtures.js";
 
 const fixture = (name: string) => join(__dirname, "../fixtures/models", name);
 
@@ -75,16 +76,21 @@ test("a folder without a model is told as broken", async () => {
   expect(details).toMatchObject({ usable: false, description: expect.stringMatching(/^Broken: /) });
 });
 
-test.each<[string, object, string[]]>([
-  ["{{ messages }}", {}, []],
-  ["{% if tools %}{% endif %}", {}, ["tools"]],
-  ["{% if enable_thinking %}{% endif %}", {}, ["thinking"]],
-  ["<think>", { vision_config: {} }, ["thinking", "vision"]],
-])("the template %j and the configuration %j can %j", async (template, config, more) => {
+test.each([
+  ["sees with its tower", seeingModel, true],
+  ["only reads, where it was cut down to text", fixture("gemma3"), false],
+])("a model of a kind that sees %s", async (_, model, sees) => {
+  const { capabilities } = await showLocalModel("x", model);
+  expect(capabilities!.includes("vision")).toBe(sees);
+});
+
+test.each<[string, boolean, string[]]>([
+  ["{{ messages }}", false, []],
+  ["{% if tools %}{% endif %}", false, ["tools"]],
+  ["{% if enable_thinking %}{% endif %}", false, ["thinking"]],
+  ["<think>", true, ["thinking", "vision"]],
+])("a model with the template %j that sees (%j) can %j", async (template, sees, more) => {
   await cp(fixture("llama"), folder, { recursive: true });
   await writeFile(join(folder, "chat_template.jinja"), template);
-  expect(await capabilitiesOf(folder, config as Record<string, unknown>)).toEqual([
-    "completion",
-    ...more,
-  ]);
+  expect(await capabilitiesOf(folder, sees)).toEqual(["completion", ...more]);
 });

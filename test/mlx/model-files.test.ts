@@ -241,6 +241,7 @@ describe("readModelFiles", () => {
       id: "tiny",
       folder,
       config,
+      sees: false,
       generationConfig: {},
       weightFiles: [join(folder, "model.safetensors")],
       weightBytes: 16,

@@ -62,7 +62,10 @@ describeNative("the MLX provider", (addon) => {
     async createSpeaking() {
       return new MlxProvider({ folder: await makeContractSpeaker(join(able, "speaking")) });
     },
-    lacks: { promptCacheFile: "it needs a file, and is tested with some of mlx-lm's" },
+    lacks: {
+      images: "its model cannot see",
+      promptCacheFile: "it needs a file, and is tested with some of mlx-lm's",
+    },
     longRequest: { messages: "Tell me a long story." },
     overlongPrompt: "long ".repeat(60),
   });

@@ -13,7 +13,7 @@ export interface Picture {
 const MOST_PIXELS = 2 ** 26;
 
 /** How files of the kinds begin that are read. Others, such as SVG, can name files to be read. */
-const BEGINNINGS = [/^\x89PNG\r\n\x1a\n/, /^\xff\xd8\xff/, /^GIF8[79]a/, /^RIFF[^]{4}WEBP/];
+const BEGINNINGS = [/^\x89PNG/, /^\xff\xd8\xff/, /^GIF8[79]a/, /^RIFF[\s\S]{4}WEBP/];
 
 /** The bytes of an image; `place` is where it stands in the request. */
 export function imageBytes({ image }: ImagePart, place: string): Uint8Array {

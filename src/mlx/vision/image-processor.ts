@@ -93,6 +93,10 @@ function check(folder: string, config: Json, name: string, isRight: boolean): vo
   if (isRight) return;
   throw new ModelLoadError(
     `${folder}: "${name}" is ${JSON.stringify(config[name])} in ${FILE}, which is not supported for this model.`,
-    { code: "bad_config", url: folder, hint: "Download the model again, or ask it without images." },
+    {
+      code: "bad_config",
+      url: folder,
+      hint: "Download the model again, or ask it without images.",
+    },
   );
 }

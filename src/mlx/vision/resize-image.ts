@@ -17,7 +17,8 @@ interface Weights {
 
 /**
  * Resizes a picture as Pillow does by BILINEAR: every pixel counts, not only the nearest ones. First
- * along the rows, then along the columns, with whole numbers in between.
+ * along the rows, then along the columns, with whole numbers in between; Pillow 13 begins with the
+ * columns where that is less work, which differs by the rounding.
  */
 export async function resizeImage(
   picture: Picture,
@@ -104,7 +105,7 @@ function weightsOf(from: number, to: number): Weights {
     const first = Math.max(0, Math.trunc(centre - reach + 0.5));
     const count = Math.min(from, Math.trunc(centre + reach + 0.5)) - first;
     const shares = Array.from({ length: count }, (_, i) =>
-      Math.max(0, 1 - Math.abs((i + first - centre + 0.5) / reach)),
+      Math.max(0, 1 - Math.abs((i + first - centre + 0.5) * (1 / reach))),
     );
     const whole = shares.reduce((sum, share) => sum + share, 0);
     weights.firsts[place] = first;
