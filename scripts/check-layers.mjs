@@ -11,6 +11,9 @@ function imports(path) {
   return new RegExp(`\\b(?:from|import)\\s*\\(?\\s*"(?:${path})`);
 }
 
+const OPEN_TO_CLI =
+  '(((server|mcp)/)?index|home-folder|nearest-name|regular-file|request|validation)\\.js"';
+
 const rules = [
   {
     says: "only native/mlx_bridge.cpp and native/bridge/ may use N-API",
@@ -38,9 +41,14 @@ const rules = [
     never: new RegExp(`#include\\s*"(${nativeLayers.slice(index + 1).join("|")})/`),
   })),
   {
-    says: "the command line may import only src/index.ts and src/server/index.ts",
-    in: /^src\/cli\//,
-    never: imports('\\.\\./(?!(server/)?index\\.js")'),
+    says: "the command line may import only the package's entries and a few helpers",
+    in: /^src\/cli\/[^/]+$/,
+    never: imports(`\\.\\./(?!${OPEN_TO_CLI})`),
+  },
+  {
+    says: "the command line may import only the package's entries and a few helpers",
+    in: /^src\/cli\/\w+\//,
+    never: imports(`\\.\\./\\.\\./(?!${OPEN_TO_CLI})`),
   },
   ...["[^/]+$", "\\w+/"].map((place, depth) => ({
     says: "the server may import only src/index.ts and src/validation.ts",

@@ -51,3 +51,15 @@ export async function readBeginning(file: string, length: number): Promise<strin
     await handle.close();
   }
 }
+
+/** A text file, which may have at most so many bytes. */
+export async function readWhole(file: string, most: number): Promise<string> {
+  const handle = await openRegular(file);
+  try {
+    const { size } = await handle.stat();
+    if (size > most) throw new Error(`it has more than ${most} bytes`);
+    return (await readExactly(handle, 0, size)).toString();
+  } finally {
+    await handle.close();
+  }
+}

@@ -78,6 +78,9 @@ const message = z
   )
   .check(z.refine(saysSomething, { path: ["content"], error: "text that is not empty" }));
 
+/** A conversation. */
+export const conversation = z.array(message, "a list of messages");
+
 const prompt = z
   .string()
   .check(z.refine((text) => text.trim() !== "", "a prompt that is not empty"));
@@ -209,7 +212,7 @@ const stopText = allow.text("a text that is not empty");
 const stops = `a text, or 1 to ${MAX_STOPS} texts`;
 
 const messagesSchema = z.union(
-  [prompt, z.array(message).check(z.minLength(1, "at least one message"))],
+  [prompt, conversation.check(z.minLength(1, "at least one message"))],
   "a prompt or a list of messages",
 );
 

@@ -10,7 +10,7 @@ import {
 } from "./flags.js";
 import { formatBytes } from "./format.js";
 import type { Io } from "./io.js";
-import { addKeptFlags, splitMlxFlags } from "./mlx-flags.js";
+import { addKeptFlags, addRawFlag, splitMlxFlags } from "./mlx-flags.js";
 import { readPrompt } from "./prompt.js";
 import { cellText } from "./table.js";
 
@@ -38,7 +38,7 @@ export function cachePromptCommand(run: (options: CachePromptOptions) => Promise
   const command = new Command("cache-prompt")
     .description("read the beginning of a prompt once, and keep it in a file (mlx)")
     .argument("[prompt...]", 'the beginning; piped text comes before it; "-" reads stdin');
-  return addKeptFlags(addCommonFlags(command))
+  return addRawFlag(addKeptFlags(addCommonFlags(command)))
     .requiredOption("--prompt-cache-file <file>", "file to write, which ends in .safetensors")
     .option("--system <text>", "system message")
     .addHelpText("after", EXAMPLES)

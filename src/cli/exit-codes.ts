@@ -26,6 +26,19 @@ export class UsageError extends Error {
   }
 }
 
+/** Nobody could answer, as was found before anything was asked. */
+export class NotReadyError extends Error {
+  override name = "NotReadyError";
+  readonly hint?: string;
+
+  constructor(readonly report: HealthReport) {
+    const { providers } = report;
+    const reasons = providers.map(({ provider, reason }) => `${provider}: ${reason}`);
+    super(reasons.length === 1 ? reasons[0] : ["Nobody can answer.", ...reasons].join("\n  "));
+    this.hint = providers.find(({ hint }) => hint !== undefined)?.hint;
+  }
+}
+
 // By name, because importing the classes would load the whole package even for --help.
 const CODES: Record<string, number> = {
   UsageError: EXIT.usage,
@@ -63,6 +76,7 @@ export function exitCodeOfHealth({ healthy, providers }: HealthReport): number {
 /** The exit code for an error that a command threw. */
 export function exitCodeOf(error: unknown): number {
   if (!(error instanceof Error)) return EXIT.failure;
+  if (error instanceof NotReadyError) return exitCodeOfHealth(error.report);
   if (error.name !== "AllProvidersFailedError") return CODES[error.name] ?? EXIT.failure;
   const { attempts = [] } = error as Partial<LLMError>;
   return exitCodeOfAll(lastOfEachLeg(attempts).map(({ code }) => code));

@@ -7,7 +7,13 @@ import type {
   ProviderName,
   ResponseFormat,
 } from "../index.js";
-import { addMlxFlags, type MlxFlags, splitMlxFlags } from "./mlx-flags.js";
+import {
+  addDecodingFlags,
+  addKeptFlags,
+  addMlxFlags,
+  type MlxFlags,
+  splitMlxFlags,
+} from "./mlx-flags.js";
 import { numberFlag, type Range } from "./number-flag.js";
 
 /** Flags that every command has. */
@@ -87,6 +93,23 @@ export function addFolderFlag(command: Command): Command {
 
 /** Adds the flags that say how to generate. */
 export function addGenerationFlags(command: Command): Command {
+  addReplyFlags(command)
+    .option("--logprobs", "with --json: log-probability of each token")
+    .option("--tools <file>", "JSON list of tools that the model may call: a file, or written out")
+    .option(
+      "--top-logprobs <number>",
+      "with --json: that many alternatives",
+      numberFlag("--top-logprobs", { whole: true, min: 0, max: 20 }),
+    );
+  return addMlxFlags(command);
+}
+
+/** Adds those that make sense in a conversation, too. */
+export function addChatFlags(command: Command): Command {
+  return addDecodingFlags(addKeptFlags(addReplyFlags(command)));
+}
+
+function addReplyFlags(command: Command): Command {
   const add = (name: string, text: string, range: Range) =>
     command.option(`${name} <number>`, text, numberFlag(name.replace(/^-\w, /, ""), range));
   add("-t, --temperature", "0 (most probable token) to 2", { min: 0, max: 2 });
@@ -100,19 +123,19 @@ export function addGenerationFlags(command: Command): Command {
   add("--repetition-penalty", "above 1: avoid recent tokens", { above: 0 });
   add("--presence-penalty", "-2 to 2: avoid tokens used in the reply", { min: -2, max: 2 });
   add("--frequency-penalty", "-2 to 2: avoid tokens used often", { min: -2, max: 2 });
-  command.option("--logprobs", "with --json: log-probability of each token");
-  add("--top-logprobs", "with --json: that many alternatives", { whole: true, min: 0, max: 20 });
   const reasoning = new Option(
     "--reasoning <level>",
     "whether, or how hard, the model thinks first",
   );
   command.addOption(reasoning.choices(Object.keys(REASONING)));
   add("--reasoning-tokens", "make the model answer after so many", { whole: true, min: 1 });
-  command
-    .option("--tools <file>", "JSON list of tools that the model may call: a file, or written out")
-    .option("--image <file>", "picture to show the model; may be repeated", collect("--image"));
+  command.option(
+    "--image <file>",
+    "picture to show the model; may be repeated",
+    collect("--image"),
+  );
   for (const option of formOptions()) command.addOption(option);
-  return addMlxFlags(command);
+  return command;
 }
 
 /** The flags that say what form the reply has, of which only one may be given. */
@@ -184,6 +207,16 @@ export function mlxFlags({ providerOptions }: Omit<LLMRequest, "messages">): str
   return Object.keys(providerOptions?.mlx ?? {}).map(flagOf);
 }
 
+/** What was meant for mlx means nothing to another provider that answers in its place. */
+export function foreignFlags(
+  provider: ProviderName,
+  request: Omit<LLMRequest, "messages">,
+): string[] {
+  const names = mlxFlags(request);
+  if (provider === "mlx" || names.length === 0) return [];
+  return [`${names.join(", ")} had no effect: only mlx can do that, and ${provider} answers`];
+}
+
 /** What only mlx can do chooses that provider; beside another one it is refused. */
 export function chooseMlx(
   options: CommonOptions,
@@ -199,16 +232,20 @@ export function chooseMlx(
   return { ...options, sources: { ...sources, flags: { ...sources.flags, provider: "mlx" } } };
 }
 
-/** `provider:model` is split only at the name of a provider: Ollama's models contain colons too. */
+/** The provider and the model that a name means; only the names of providers count as such. */
+export function splitName(name: string): { provider?: ProviderName; model: string } {
+  // Ollama's models contain colons, too.
+  const provider = PROVIDERS.find((prefix) => name.startsWith(`${prefix}:`));
+  return provider ? { provider, model: name.slice(provider.length + 1) } : { model: name };
+}
+
 function splitModel(flags: CommonFlags, command: Command): CommonFlags {
   const { provider, model } = flags;
-  const colon = model?.indexOf(":") ?? -1;
-  const prefix = model?.slice(0, colon);
-  if (colon < 0 || !PROVIDERS.some((name) => name === prefix)) return { provider, model };
-  if (provider && provider !== "auto" && provider !== prefix) {
+  const named: CommonFlags = model === undefined ? {} : splitName(model);
+  if (named.provider && provider && provider !== "auto" && provider !== named.provider) {
     command.error(`error: --provider ${provider} and --model ${model} name two providers`);
   }
-  return { provider: prefix, model: model?.slice(colon + 1) };
+  return { provider, model, ...named };
 }
 
 /** `--context`, a number of tokens. */
@@ -218,8 +255,8 @@ export function contextFlag(description: string): Option {
   );
 }
 
-/** A parser whose refusals name the flag, the value and what is allowed. */
-function collect(flag: string): (text: string, earlier?: string[]) => string[] {
+/** A parser of a flag that may be repeated. */
+export function collect(flag: string): (text: string, earlier?: string[]) => string[] {
   return (text, earlier = []) => {
     if (text === "") throw new InvalidArgumentError(`${flag} must not be empty.`);
     return [...earlier, text];

@@ -1,4 +1,4 @@
-import type { Attempt, LLMResponse, Timings } from "../index.js";
+import type { Attempt, LLMError, LLMResponse, Timings, ToolCall } from "../index.js";
 import { cellText } from "./table.js";
 
 /** For example "1.5 GB"; decimal, as disks and download pages count. */
@@ -22,8 +22,36 @@ export function attemptLines(attempts: Attempt[]): string[] {
   return attempts.map((attempt, index) => attemptLine(attempt, index + 1));
 }
 
+/** What went wrong, and what to do next; lines. */
+export function describeError(error: unknown): string {
+  const { message = String(error), hint } = error as Partial<LLMError>;
+  const [first, ...more] = message.split("\n  ").map(cellText);
+  const lines = [first, ...more.map((line) => `  ${line}`)];
+  if (hint) lines.push(`hint: ${cellText(hint)}`);
+  return lines.map((line) => `${line}\n`).join("");
+}
+
+/** Who answered, how much and how fast, in one line. */
+export function describeReply({ provider, model, usage, timings, ...more }: LLMResponse): string {
+  const parts = [
+    count(usage.promptTokens, "prompt tokens"),
+    count(usage.cachedTokens, "of them cached"),
+    count(usage.completionTokens, "tokens"),
+    count(rounded(timings.tokensPerSecond), "tokens/s"),
+    count(rounded(timings.firstTokenMs), "ms to the first"),
+    more.usedFallback ? "a fallback" : undefined,
+  ];
+  const known = parts.filter((text) => text !== undefined).join(", ");
+  return cellText(`${model} (${provider}): ${known}`);
+}
+
+/** A call that a model wants made, in one line. */
+export function describeCall({ name, arguments: given, invalidArguments }: ToolCall): string {
+  return cellText(`${name}(${invalidArguments ?? JSON.stringify(given)})`);
+}
+
 /** The token counts of a reply. */
-export function describeUsage({ usage }: LLMResponse): string {
+export function describeUsage({ usage }: Pick<LLMResponse, "usage">): string {
   const counts = [
     count(usage.promptTokens, "prompt tokens"),
     count(usage.completionTokens, "completion tokens"),

@@ -1,13 +1,5 @@
 import { Command } from "commander";
-import type {
-  ContentPart,
-  LLMRequest,
-  LLMResponse,
-  LLMStream,
-  Message,
-  ProviderName,
-  ToolCall,
-} from "../index.js";
+import type { ContentPart, LLMRequest, LLMResponse, LLMStream, Message } from "../index.js";
 import { readGrammar, readImages, readSchema, readTools } from "./attachments.js";
 import { openClient } from "./client.js";
 import {
@@ -19,14 +11,15 @@ import {
   type CommonOptions,
   commonOptions,
   type GenerationFlags,
+  foreignFlags,
   mlxFlags,
   requestOptions,
 } from "./flags.js";
-import { describeRun, describeUsage } from "./format.js";
-import { Flow, type Io, type Output } from "./io.js";
+import { describeCall, describeRun, describeUsage } from "./format.js";
+import type { Io, Output } from "./io.js";
 import { Progress } from "./progress.js";
 import { readPrompt } from "./prompt.js";
-import { cellText } from "./table.js";
+import { CUT, ReplyPrinter } from "./reply-printer.js";
 
 /** What `llm-client generate` was asked to do. */
 export interface GenerateOptions extends CommonOptions {
@@ -153,24 +146,18 @@ async function printStream(
   io: Io,
   progress: Progress,
 ): Promise<LLMResponse> {
-  const content = new Flow(io.stdout);
-  const thoughts = new Flow(io.stderr);
+  const printer = new ReplyPrinter(io, options);
   try {
     for await (const event of events) {
       if (event.type === "start") {
         const { provider, warnings } = event;
-        await progress.answered(provider, [...foreignFlags(provider, options), ...warnings]);
-      } else if (event.type === "reasoning" && !options.hideReasoning) {
-        await thoughts.write(event.text, io.stderr.dim(event.text));
-      } else if (event.type === "text") {
-        await thoughts.endLine();
-        await content.write(event.text);
-      }
+        const foreign = foreignFlags(provider, options.request);
+        await progress.answered(provider, [...foreign, ...warnings]);
+      } else await printer.print(event);
     }
   } finally {
     // Also after a failure, whose message then begins on its own line.
-    await thoughts.endLine();
-    await content.endLine();
+    await printer.end();
   }
   return events.response;
 }
@@ -178,26 +165,19 @@ async function printStream(
 async function printWhole(
   response: LLMResponse,
   options: GenerateOptions,
-  { stdout, stderr }: Io,
+  io: Io,
   progress: Progress,
 ): Promise<LLMResponse> {
-  const { provider, content, reasoning, warnings } = response;
-  await progress.answered(provider, [...foreignFlags(provider, options), ...warnings]);
-  if (options.json) await stdout.write(`${JSON.stringify(response, undefined, 2)}\n`);
+  const { provider, content, reasoning = "", warnings } = response;
+  const foreign = foreignFlags(provider, options.request);
+  await progress.answered(provider, [...foreign, ...warnings]);
+  if (options.json) await io.stdout.write(`${JSON.stringify(response, undefined, 2)}\n`);
   else {
-    if (reasoning && !options.hideReasoning) {
-      await stderr.write(stderr.dim(withNewline(reasoning)));
-    }
-    await stdout.write(withNewline(content));
+    const printer = new ReplyPrinter(io, options);
+    await printer.print({ type: "reasoning", text: withNewline(reasoning) });
+    await printer.print({ type: "text", text: withNewline(content) });
   }
   return response;
-}
-
-/** What was meant for mlx means nothing to another provider that answers in its place. */
-function foreignFlags(provider: ProviderName, { request }: GenerateOptions): string[] {
-  const names = mlxFlags(request);
-  if (provider === "mlx" || names.length === 0) return [];
-  return [`${names.join(", ")} had no effect: only mlx can do that, and ${provider} answers`];
 }
 
 async function printNotes(
@@ -205,21 +185,13 @@ async function printNotes(
   { usage, verbose, json }: GenerateOptions,
   { stderr }: Io,
 ): Promise<void> {
-  if (response.finishReason === "length" && !json) {
-    await stderr.write(
-      "note: the reply was cut: --max-tokens is reached, or the context is full\n",
-    );
-  }
+  if (response.finishReason === "length" && !json) await stderr.write(CUT);
   if (!json) {
     for (const call of response.toolCalls ?? [])
-      await stderr.write(`call: ${cellText(describeCall(call))}\n`);
+      await stderr.write(`call: ${describeCall(call)}\n`);
   }
   if (usage || verbose) await stderr.write(`usage: ${describeUsage(response)}\n`);
   if (verbose) await stderr.write(describeRun(response));
-}
-
-function describeCall({ name, arguments: given, invalidArguments }: ToolCall): string {
-  return `${name}(${invalidArguments ?? JSON.stringify(given)})`;
 }
 
 function withNewline(text: string): string {

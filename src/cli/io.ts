@@ -1,4 +1,5 @@
 import { fstatSync } from "node:fs";
+import { Readable } from "node:stream";
 import type { WriteStream } from "node:tty";
 import { styleText } from "node:util";
 import { UsageError } from "./exit-codes.js";
@@ -6,6 +7,10 @@ import { UsageError } from "./exit-codes.js";
 /** One of the two streams that a command writes to. */
 export interface Output {
   isTTY: boolean;
+  /** Whether bold and the like are shown as such. */
+  isColored: boolean;
+  /** Of the terminal. */
+  size(): { columns: number; rows: number };
   /**
    * Resolves when the text has been taken, so that a slow reader slows the writer. On a terminal,
    * what would steer it is shown instead: models, servers and files write whatever they like.
@@ -28,29 +33,34 @@ export interface Io {
     read(): Promise<string>;
     /** The next line. */
     readLine(): Promise<string>;
+    /** All lines, as they come. */
+    lines(): AsyncIterable<string>;
   };
   stdout: Output;
   stderr: Output;
+  /** Where a person types lines; absent if nobody does. */
+  terminal?: { input: NodeJS.ReadStream; output: WriteStream };
   /** Aborted when the user interrupts or nobody reads stdout any more. */
   signal: AbortSignal;
   /** Resolves when the user wants the command to end; only a second interrupt aborts `signal` then. */
   stopped(): Promise<void>;
 }
 
-/** Text that comes piece by piece, and then something else that must begin on its own line. */
+/** Text of a model, which comes piece by piece; what comes behind it begins on its own line. */
 export class Flow {
   readonly #output: Output;
+  readonly #style: (text: string) => string;
   #isInLine = false;
 
-  constructor(output: Output) {
+  constructor(output: Output, style = (text: string) => text) {
     this.#output = output;
+    this.#style = style;
   }
 
-  /** `shown` is the same text with its color. */
-  async write(text: string, shown = text): Promise<void> {
+  async write(text: string): Promise<void> {
     if (text === "") return;
     this.#isInLine = !text.endsWith("\n");
-    await this.#output.write(shown);
+    await this.#output.write(this.#style(text));
   }
 
   async endLine(): Promise<void> {
@@ -73,7 +83,12 @@ export function processIo(signal: AbortSignal, stopped: () => Promise<void>): Io
       isTTY: process.stdin.isTTY === true,
       read: () => readStdin(stderr, signal),
       readLine: () => readLine(signal),
+      lines: () => readLines(signal),
     },
+    terminal:
+      process.stdin.isTTY === true && process.stderr.isTTY === true
+        ? { input: process.stdin, output: process.stderr }
+        : undefined,
     stdout: output(process.stdout),
     stderr,
     signal,
@@ -91,6 +106,8 @@ function output(stream: WriteStream): Output {
     new Promise<void>((resolve) => stream.write(text, () => resolve()));
   return {
     isTTY,
+    isColored: colored,
+    size: () => ({ columns: stream.columns ?? 80, rows: stream.rows ?? 24 }),
     write: (text) => steer(isTTY ? harmless(text) : text),
     steer,
     bold: style("bold"),
@@ -142,6 +159,25 @@ async function readLine(signal: AbortSignal): Promise<string> {
     signal.removeEventListener("abort", stop);
     reader.close();
   }
+}
+
+async function* readLines(signal: AbortSignal): AsyncGenerator<string> {
+  const { createInterface } = await import("node:readline");
+  const stop = () => process.stdin.destroy();
+  signal.addEventListener("abort", stop);
+  try {
+    const input = Readable.from(decoded(process.stdin));
+    yield* createInterface({ input, crlfDelay: Infinity });
+    signal.throwIfAborted();
+  } finally {
+    signal.removeEventListener("abort", stop);
+  }
+}
+
+async function* decoded(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
+  const decoder = new TextDecoder("utf-8", { fatal: true });
+  for await (const chunk of chunks) yield decoder.decode(chunk, { stream: true });
+  yield decoder.decode();
 }
 
 async function readStdin(stderr: Output, signal: AbortSignal): Promise<string> {

@@ -42,8 +42,7 @@ const QUANTIZE: Record<`${Quantize}`, Quantize> = {
 
 /** Adds the flags for what only mlx can do. */
 export function addMlxFlags(command: Command): Command {
-  const add = numberAdder(command);
-  addKeptFlags(command)
+  addRawFlag(addKeptFlags(command))
     .option("--distributed", "share the model with the processes that mlx.launch started (mlx)")
     .addOption(
       new Option(
@@ -51,6 +50,12 @@ export function addMlxFlags(command: Command): Command {
         "go on behind the text of a file of cache-prompt (mlx)",
       ).conflicts("system"),
     );
+  return addDecodingFlags(command);
+}
+
+/** Adds the flags for how mlx chooses tokens, and guesses them ahead. */
+export function addDecodingFlags(command: Command): Command {
+  const add = numberAdder(command);
   add("--xtc-probability", "chance to leave out the best tokens", { min: 0, max: 1 });
   add("--xtc-threshold", "what XTC takes for a good token", { min: 0, max: 0.5 });
   command.option(
@@ -68,10 +73,7 @@ export function addKeptFlags(command: Command): Command {
   const add = numberAdder(command);
   command
     .option("--adapter <folder>", "LoRA or DoRA adapter to use (mlx)")
-    .addOption(quantizeFlag("quantize the weights while they are loaded (mlx)"))
-    .addOption(
-      new Option("--raw", "do not apply the model's chat template (mlx)").conflicts("system"),
-    );
+    .addOption(quantizeFlag("quantize the weights while they are loaded (mlx)"));
   add("--kv-bits", "keep keys and values in 2, 3, 4, 5, 6 or 8 bits", {
     whole: true,
     min: 2,
@@ -89,6 +91,13 @@ export function addKeptFlags(command: Command): Command {
   });
   add("--prefill-step-size", "prompt tokens to read at a time", { whole: true, min: 1, max: 8192 });
   return command;
+}
+
+/** Adds the flag for prompts without a template. */
+export function addRawFlag(command: Command): Command {
+  return command.addOption(
+    new Option("--raw", "do not apply the model's chat template (mlx)").conflicts("system"),
+  );
 }
 
 function numberAdder(command: Command): (name: string, text: string, range: Range) => Command {

@@ -1,4 +1,5 @@
 import { Command, CommanderError } from "commander";
+import { chatCommand, runChat } from "./chat.js";
 import { cachePromptCommand, runCachePrompt } from "./cache-prompt.js";
 import { completionCommand, runCompletion } from "./completion.js";
 import { convertCommand, runConvert } from "./convert.js";
@@ -17,6 +18,7 @@ import { readVersion } from "./version.js";
 const EXAMPLES = `
 Examples:
   $ llm-client generate "What is 7 + 5?"
+  $ llm-client chat -m ollama:qwen3:4b
   $ llm-client models
   $ llm-client help generate
 
@@ -39,6 +41,7 @@ export async function runProgram(
     .version(readVersion(), "-V, --version")
     .addHelpText("after", EXAMPLES)
     .addCommand(generateCommand((options) => runGenerate(options, io)))
+    .addCommand(chatCommand((options) => runChat(options, io)))
     .addCommand(cachePromptCommand((options) => runCachePrompt(options, io)))
     .addCommand(modelsCommand((options) => runModels(options, io)))
     .addCommand(pullCommand((options) => runPull(options, io)))

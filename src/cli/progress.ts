@@ -6,7 +6,8 @@ import { cellText } from "./table.js";
 
 /** Tells on stderr how a call goes. */
 export class Progress {
-  readonly requestId = crypto.randomUUID();
+  /** Of the call that is told of. */
+  requestId = crypto.randomUUID();
   readonly #options: CommonOptions;
   readonly #stderr: Output;
   /** What became of legs, in their order. */
@@ -39,6 +40,15 @@ export class Progress {
         this.#sayMore(`fallback: from ${from.provider} to ${to.provider}`);
       },
     };
+  }
+
+  /** Forgets the last call: the next one is another. */
+  begin(): void {
+    this.requestId = crypto.randomUUID();
+    this.#fates.clear();
+    this.#left.clear();
+    this.#warnings.clear();
+    this.#attempts = 0;
   }
 
   /** On a terminal, says that there is nothing to be seen yet. */

@@ -2,10 +2,9 @@ import { writeSync } from "node:fs";
 import { setFlagsFromString } from "node:v8";
 import type { LLMError } from "../index.js";
 import { EXIT, exitCodeOf } from "./exit-codes.js";
-import { attemptLines } from "./format.js";
+import { attemptLines, describeError } from "./format.js";
 import { type Io, processIo } from "./io.js";
 import { runProgram } from "./program.js";
-import { cellText } from "./table.js";
 
 /** How long an interrupted command may take to end by itself. */
 const INTERRUPT_GRACE_MS = 1000;
@@ -59,15 +58,13 @@ function gently(end: () => void): void {
   end();
 }
 
-/** The only place that turns an error into text and an exit code. */
+/** The only place that turns an error into an exit code. */
 async function report(error: unknown, verbose: boolean, { stderr }: Io): Promise<number> {
   if (pipeClosed) return EXIT.ok;
   if (interrupted) return EXIT.interrupt;
-  const { message, hint, attempts = [], stack } = error as Partial<LLMError>;
-  const [first, ...more] = (message ?? String(error)).split("\n  ").map(cellText);
-  await stderr.write(`llm-client: ${first}\n${more.map((line) => `  ${line}\n`).join("")}`);
-  if (hint) await stderr.write(`hint: ${cellText(hint)}\n`);
+  await stderr.write(`llm-client: ${describeError(error)}`);
   if (verbose) {
+    const { attempts = [], stack } = error as Partial<LLMError>;
     const details = [...attemptLines(attempts), ...(stack ? [stack] : [])];
     await stderr.write(stderr.dim(details.map((line) => `${line}\n`).join("")));
   }

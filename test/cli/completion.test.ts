@@ -23,6 +23,7 @@ async function scriptFor(shell: string): Promise<string> {
 
 const COMMANDS = [
   "cache-prompt",
+  "chat",
   "completion",
   "config",
   "convert",
@@ -44,6 +45,7 @@ const OFFERS: [string, string[]][] = [
   ["llm-client generate -p ", PROVIDERS],
   ["llm-client health --provider o", ["ollama"]],
   ["llm-client generate Hello --reasoning ", ["high", "low", "medium", "off", "on"]],
+  ["llm-client chat --no-ma", ["--no-markdown"]],
   ["llm-client models --temp", []],
   ["llm-client models --js", ["--json"]],
   ["llm-client models ", ["rm", "show"]],

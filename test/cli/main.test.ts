@@ -26,6 +26,7 @@ describe("help", () => {
     const commands = [...stdout.matchAll(/^ {2}([a-z-]+) /gm)].map(([, name]) => name);
     expect(commands).toEqual([
       "generate",
+      "chat",
       "cache-prompt",
       "models",
       "pull",
@@ -42,6 +43,7 @@ describe("help", () => {
 
   test.each([
     "generate",
+    "chat",
     "models",
     "pull",
     "health",

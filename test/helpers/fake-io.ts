@@ -1,3 +1,4 @@
+import { Readable } from "node:stream";
 import type { Io, Output } from "../../src/cli/io.js";
 
 /** Streams that keep what a command writes. */
@@ -19,6 +20,7 @@ export class FakeIo implements Io {
       isTTY,
       read: async () => stdin ?? "",
       readLine: async () => stdin ?? "",
+      lines: () => Readable.from((stdin ?? "").split("\n")),
     };
     this.stdout.isTTY = isTTY;
     this.stderr.isTTY = isTTY;
@@ -31,6 +33,8 @@ export class FakeIo implements Io {
 
 class FakeOutput implements Output {
   isTTY = false;
+  isColored = false;
+  size = () => ({ columns: 80, rows: 24 });
   text = "";
   bold = (text: string) => text;
   dim = (text: string) => text;
