@@ -95,8 +95,10 @@ function* takeList(incoming: Incoming, quote: string, depth: number): Reading<un
     const item = yield* takeValue(incoming, quote, depth + 1);
     if (item === undefined) return undefined;
     items.push(item);
-    yield* incoming.skip(",");
     yield* incoming.skipSpace();
+    if (yield* incoming.skip(",")) yield* incoming.skipSpace();
+    else if (yield* incoming.skip("]")) return items;
+    else return undefined;
   }
   return items;
 }

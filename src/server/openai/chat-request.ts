@@ -7,6 +7,7 @@ import type {
   Tool,
   ToolCall,
 } from "../../index.js";
+import { isTooDeep } from "../../validation.js";
 import { given } from "../schemas.js";
 import type { ChatBody } from "./chat-schema.js";
 import { completionOptions } from "./completion-fields.js";
@@ -69,7 +70,7 @@ function callOf({ id, function: called }: NonNullable<Assistant["tool_calls"]>[n
 export function readArguments(text: string): Pick<ToolCall, "arguments" | "invalidArguments"> {
   try {
     const value: unknown = JSON.parse(text || "{}");
-    if (typeof value === "object" && value !== null && !Array.isArray(value)) {
+    if (typeof value === "object" && value !== null && !Array.isArray(value) && !isTooDeep(value)) {
       return { arguments: value as Record<string, unknown> };
     }
   } catch {
