@@ -180,6 +180,15 @@ describeNative("a call that is demanded", () => {
     const failure = await failureOf(ask("required", [withCode({ not: {} })]));
     expect(failure).toMatchObject({ name: "ValidationError", code: "unsupported" });
     expect(failure.message).toMatch(/does not know "not"/);
+    const either = { anyOf: [{ required: ["a"] }], properties: { a: {} } };
+    expect((await failureOf(ask("required", [withCode(either)]))).message).toMatch(/alternatives/);
+  });
+
+  test.each(["Gemma 4", "Olmo 3"])("%s: may have lists and objects of anything", async (family) => {
+    const { template, special } = DIALECT_REPLIES.find((each) => each.family === family)!;
+    const ask = await chatterer(`any-${family}`, template, special);
+    const { response } = await ask("required", [TOOLS[2]!]);
+    expect(response.toolCalls![0]).toMatchObject({ name: "write_note" });
   });
 
   test("is refused where no tool has the name", async () => {

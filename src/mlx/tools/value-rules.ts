@@ -28,6 +28,9 @@ const KNOWN = new Set([
   ...["readOnly", "writeOnly"],
 ]);
 
+/** What would have to hold for each of some alternatives. */
+const BESIDE = ["properties", "required", "additionalProperties", "items", "minItems", "maxItems"];
+
 /** Rules of Lark that expressions refer to. */
 export class RuleList {
   readonly rules: string[] = [];
@@ -106,6 +109,8 @@ export class ValueRules {
     if (Array.isArray(values)) return this.#alternatives(values, (each) => this.#constant(each));
     if (only !== undefined) return this.#constant(only);
     const options = [...listOf(anyOf), ...listOf(oneOf)];
+    const beside = BESIDE.filter((key) => options.length > 0 && key in fields);
+    if (beside.length > 0) throw unsupported(`alternatives beside "${beside[0]}"`);
     if (options.length > 0) return this.#alternatives(options, (each) => this.of(each));
     if (Array.isArray(type)) {
       return this.#alternatives(type, (each) => this.#typed(String(each), fields));
