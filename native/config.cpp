@@ -157,6 +157,7 @@ std::vector<bool> Config::booleans(const std::string& key) const {
 Config::List Config::values(const std::string& key) const {
   List result;
   if (!has(key)) return result;
+  if ((*this)[key].is_list()) return *get<std::shared_ptr<const List>>(key, "a list");
   for (const auto& [name, value] : *get<std::shared_ptr<const Object>>(key, "an object")) {
     result.push_back(value);
   }

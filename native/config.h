@@ -56,7 +56,7 @@ class Config {
   /// Whole numbers from 0 to 2^31 − 1.
   std::vector<int> counts(const std::string& key) const;
   std::vector<bool> booleans(const std::string& key) const;
-  /// The values of an object, whatever their keys; none when it is absent.
+  /// The values of a list, or of an object, whatever their keys; none when it is absent.
   List values(const std::string& key) const;
 
   bool is_null() const { return std::holds_alternative<std::monostate>(value_); }

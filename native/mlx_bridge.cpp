@@ -39,6 +39,19 @@ Napi::Object start_cancellable(Napi::Env env, const char* name, Arguments... arg
   return running;
 }
 
+/// From a `NativeTexts`.
+TextsArgument to_texts_argument(const Napi::Value& value, int vocab_size) {
+  if (!value.IsObject()) refuse_argument("texts must be an object");
+  const auto object = value.As<Napi::Object>();
+  TextsArgument texts{
+      .tokens = to_tokens(object.Get("tokens"), "tokens", vocab_size),
+      .segments = {},
+      .lengths = to_counts(object.Get("lengths"), "lengths")};
+  const Napi::Value segments = object.Get("segments");
+  if (!segments.IsUndefined()) texts.segments = to_counts(segments, "segments");
+  return texts;
+}
+
 class ModelWrap : public Napi::ObjectWrap<ModelWrap> {
  public:
   static Napi::Function define(Napi::Env env) {
@@ -48,6 +61,9 @@ class ModelWrap : public Napi::ObjectWrap<ModelWrap> {
          InstanceMethod<&ModelWrap::with_adapter>("withAdapter"),
          InstanceMethod<&ModelWrap::limit_prompt_cache>("limitPromptCache"),
          InstanceMethod<&ModelWrap::read_prompt_cache>("readPromptCache"),
+         InstanceMethod<&ModelWrap::embed>("embed"),
+         InstanceMethod<&ModelWrap::classify>("classify"),
+         InstanceMethod<&ModelWrap::next_logits>("nextLogits"),
          InstanceMethod<&ModelWrap::close>("close")});
   }
 
@@ -58,12 +74,15 @@ class ModelWrap : public Napi::ObjectWrap<ModelWrap> {
       return Napi::PropertyDescriptor::Value(
           name, Napi::Number::New(info.Env(), value), napi_enumerable);
     };
+    const auto flag = [&](const char* name, bool value) {
+      return Napi::PropertyDescriptor::Value(
+          name, Napi::Boolean::New(info.Env(), value), napi_enumerable);
+    };
     Value().DefineProperties(
         {number("vocabSize", model_->vocab_size), number("imageSize", model_->images.size),
          number("imageTokens", model_->images.tokens),
-         number("bytes", static_cast<double>(model_->bytes)),
-         Napi::PropertyDescriptor::Value(
-             "canTrim", Napi::Boolean::New(info.Env(), model_->can_trim), napi_enumerable)});
+         number("bytes", static_cast<double>(model_->bytes)), number("labels", model_->labels),
+         flag("isEncoder", model_->is_encoder), flag("canTrim", model_->can_trim)});
   }
 
   /// What only the inference thread touches.
@@ -75,6 +94,7 @@ class ModelWrap : public Napi::ObjectWrap<ModelWrap> {
  private:
   Napi::Value session(const Napi::CallbackInfo& info) {
     return guarded(info.Env(), [&] {
+      if (model_->is_encoder) throw EngineError("unsupported_task", "an encoder generates nothing");
       return addon_of(info.Env()).session_class.New({to_external(info.Env(), open_state())});
     });
   }
@@ -97,6 +117,53 @@ class ModelWrap : public Napi::ObjectWrap<ModelWrap> {
       Addon& addon = addon_of(info.Env());
       return addon.start(Napi::Function(), [&](CallId id) {
         return std::make_shared<LimitTask>(addon, id, model_.state(), limits, std::move(store));
+      });
+    });
+  }
+
+  /// Returns a promise of the vectors of texts.
+  Napi::Value embed(const Napi::CallbackInfo& info) {
+    return encode(info, [&] {
+      if (!info[1].IsArray()) refuse_argument("poolings must be a list");
+      const auto names = info[1].As<Napi::Array>();
+      std::vector<Pooling> poolings;
+      for (uint32_t i = 0; i < names.Length(); i++) {
+        poolings.push_back(to_pooling(names.Get(i).ToString()));
+      }
+      if (poolings.empty()) refuse_argument("poolings must not be empty");
+      return [poolings](const Embedder& embedder, const Texts& texts) {
+        return embedder.embed(texts, poolings);
+      };
+    });
+  }
+
+  /// Returns a promise of the judgements of texts.
+  Napi::Value classify(const Napi::CallbackInfo& info) {
+    return encode(info, [] {
+      return [](const Embedder& embedder, const Texts& texts) { return embedder.classify(texts); };
+    });
+  }
+
+  /// Returns a promise of the logits of some tokens behind texts.
+  Napi::Value next_logits(const Napi::CallbackInfo& info) {
+    return encode(info, [&] {
+      const auto tokens = to_tokens(info[1], "tokens", model_->vocab_size);
+      return [tokens](const Embedder& embedder, const Texts& texts) {
+        return embedder.next_logits(texts, tokens);
+      };
+    });
+  }
+
+  /// Asks something about texts; `make_ask` reads the arguments behind them.
+  template <typename MakeAsk>
+  Napi::Value encode(const Napi::CallbackInfo& info, MakeAsk make_ask) {
+    return guarded_promise(info.Env(), [&] {
+      const auto& state = open_state();
+      TextsArgument texts = to_texts_argument(info[0], state->vocab_size);
+      auto ask = make_ask();
+      Addon& addon = addon_of(info.Env());
+      return addon.start(Napi::Function(), [&](CallId id) {
+        return std::make_shared<EncodeTask>(addon, id, state, std::move(texts), std::move(ask));
       });
     });
   }
@@ -197,8 +264,7 @@ class SessionWrap : public Napi::ObjectWrap<SessionWrap> {
     return guarded_promise(info.Env(), [&] {
       auto tokens = prompt(info[0]);
       auto images = to_images(info[1], images_, tokens.size());
-      return start<LogitsTask>(
-          info.Env(), Napi::Function(), std::move(tokens), std::move(images));
+      return start<LogitsTask>(info.Env(), Napi::Function(), std::move(tokens), std::move(images));
     });
   }
 

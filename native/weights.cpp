@@ -319,3 +319,8 @@ void Weights::finish() const {
   }
   check_recipe(conversion_.recipe, quantizations_);
 }
+
+void add_prefix(Weights& weights, const std::string& prefix, const std::string& known) {
+  if (!weights.has(known)) return;
+  weights.rename([&](const std::string& name) { return prefix + name; });
+}

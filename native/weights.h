@@ -172,3 +172,7 @@ class Weights {
   std::map<std::string, Quantization> quantizations_;
   Adapter adapter_;
 };
+
+/// Puts a prefix before all names of a checkpoint that was saved without it, which `known`, one of
+/// the bare names, tells: whatever stands around the layers of others is not there then.
+void add_prefix(Weights& weights, const std::string& prefix, const std::string& known);

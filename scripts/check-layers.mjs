@@ -33,7 +33,7 @@ const rules = [
   {
     says: "a model may not include another model",
     in: /^native\/models\/(?!registry\.)/,
-    never: /#include\s*"models\/(?!(models?|checks|layer_types)\.h")/,
+    never: /#include\s*"models\/(?!(models?|encoders?|checks|layer_types)\.h")/,
   },
   ...nativeLayers.slice(0, -1).map((layer, index) => ({
     says: `native/${layer}/ may not include what is built on it`,

@@ -1,12 +1,21 @@
 import * as z from "zod/mini";
 import { ValidationError } from "./errors.js";
 import { QUANTIZE, WEIGHT_TYPES } from "./quantize.js";
+import type { Pooling } from "./types.js";
 import { allow, check, describeProblem } from "./validation.js";
 
 const model = allow.text("the name of a model");
 const signal = z.optional(z.instanceof(AbortSignal, { error: "an AbortSignal" }));
 const quantize = z.optional(z.literal(QUANTIZE, `one of ${QUANTIZE.join(", ")}`));
 const texts = "a text, or a list of texts with at least one";
+const POOLINGS = [
+  "cls",
+  "lasttoken",
+  "max",
+  "mean",
+  "mean_sqrt_len_tokens",
+  "weightedmean",
+] as const satisfies readonly Pooling[];
 
 /** Checks what `listModels` is asked. */
 export const checkListing = checker(() => ({ useCache: z.optional(allow.flag()) }));
@@ -47,6 +56,22 @@ export const checkConversion = checker(() => ({
 export const checkEmbedding = checker(() => ({
   texts: z.union([z.string(), z.array(z.string()).check(z.minLength(1, texts))], texts),
   model: z.optional(model),
+  inputType: z.optional(z.literal(["query", "document"], '"query" or "document"')),
+  prompt: z.optional(z.string("a text")),
+  dimensions: z.optional(allow.whole(1)),
+  truncate: z.optional(allow.flag()),
+  pooling: z.optional(z.literal(POOLINGS, `one of ${POOLINGS.join(", ")}`)),
+  signal,
+}));
+
+/** Checks what `rerank` is asked. */
+export const checkReranking = checker(() => ({
+  query: allow.text("a text that is not empty"),
+  documents: z.array(z.string("a text"), "a list of texts").check(z.minLength(1, "at least one")),
+  model: z.optional(model),
+  topN: z.optional(allow.whole(1)),
+  instruction: z.optional(allow.text("a text that is not empty")),
+  truncate: z.optional(allow.flag()),
   signal,
 }));
 

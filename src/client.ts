@@ -18,6 +18,7 @@ import { ResponseStream } from "./response-stream.js";
 import { ObjectStream } from "./stream-object.js";
 import type {
   EmbeddingResponse,
+  EmbedOptions,
   HealthReport,
   LLMConfig,
   LLMRequest,
@@ -31,8 +32,11 @@ import type {
   ProviderHealth,
   PullProgress,
   RemovedModel,
+  RerankOptions,
+  RerankResponse,
   StreamingRequest,
 } from "./types.js";
+import { Vectors } from "./vectors.js";
 
 /**
  * Generates text with a model, whichever provider runs it.
@@ -47,6 +51,7 @@ export class LLMClient {
   readonly #chain: Fallback;
   readonly #models: ModelLists;
   readonly #primary: Primary;
+  readonly #vectors: Vectors;
   readonly #calls = new Calls();
   #closing: Promise<void> | undefined;
 
@@ -63,6 +68,7 @@ export class LLMClient {
     this.#chain = new Fallback(this.#legs, systemClock);
     this.#models = new ModelLists(this.#legs, this.#calls, cacheTtl, this.#observer);
     this.#primary = new Primary(this.#legs, this.#calls, () => this.#models.clear());
+    this.#vectors = new Vectors(this.#legs, this.#calls);
   }
 
   /**
@@ -201,14 +207,20 @@ export class LLMClient {
   }
 
   /**
-   * One vector for each text, from the first provider; another one's vectors would mean something else.
+   * One vector for each text. Another provider is asked only if it has the same model: vectors of
+   * another one would mean something else.
    * @example const { embeddings } = await client.embed(["river", "bank"], { model: "nomic-embed-text" });
    */
-  embed(
-    texts: string | string[],
-    options: QueryOptions & { model?: string } = {},
-  ): Promise<EmbeddingResponse> {
-    return this.#primary.embed(texts, options);
+  embed(texts: string | string[], options: EmbedOptions = {}): Promise<EmbeddingResponse> {
+    return this.#vectors.embed(texts, options);
+  }
+
+  /**
+   * Puts documents in order by how well they answer a query. Only models for MLX do that.
+   * @example const { results } = await client.rerank("Who wrote Emma?", pages, { model: "BAAI/bge-reranker-v2-m3" });
+   */
+  rerank(query: string, documents: string[], options: RerankOptions = {}): Promise<RerankResponse> {
+    return this.#vectors.rerank(query, documents, options);
   }
 
   /** Aborts what is under way and frees everything; the client cannot be used afterwards. */

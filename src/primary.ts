@@ -1,20 +1,12 @@
 import { abortTogether } from "./abort.js";
 import type { Calls } from "./calls.js";
-import { systemClock } from "./chain/clock.js";
 import type { Leg } from "./chain/leg.js";
-import { repeat } from "./chain/retry.js";
 import { Silence } from "./chain/silence.js";
-import {
-  checkEmbedding,
-  checkModelChange,
-  checkModelQuestion,
-  checkPull,
-} from "./check-question.js";
+import { checkModelChange, checkModelQuestion, checkPull } from "./check-question.js";
 import { type LLMError, ModelNotFoundError, typedError, ValidationError } from "./errors.js";
 import type { Provider, QueryContext } from "./providers/provider.js";
 import { checkPromptCache, checkRequest } from "./request.js";
 import type {
-  EmbeddingResponse,
   LLMRequest,
   ModelDetails,
   PromptCacheInfo,
@@ -174,26 +166,6 @@ export class Primary {
     );
   }
 
-  async embed(
-    texts: string | string[],
-    options: QueryOptions & { model?: string },
-  ): Promise<EmbeddingResponse> {
-    const { provider, settings, slots } = this.#leg;
-    const embed = supported(provider, "embed", "embedding");
-    const question = checkEmbedding({ ...options, texts });
-    const ask = async (context: QueryContext) => {
-      const free = await slots.take(context.signal);
-      try {
-        return await embed([question.texts].flat(), question.model ?? settings.model, context);
-      } finally {
-        free();
-      }
-    };
-    return this.#ask(settings.firstTokenTimeout, "Embedding", question, (context) =>
-      repeat(() => ask(context), { settings, clock: systemClock, signal: context.signal }),
-    );
-  }
-
   /** Found out anew each time, as it may load the addon. */
   get #leg(): Leg {
     const usable = this.#legs.find(({ provider }) => !provider.unavailableBecause?.());
@@ -234,8 +206,7 @@ type Change =
   | "removeModel"
   | "writePromptCache"
   | "readPromptCache"
-  | "countTokens"
-  | "embed";
+  | "countTokens";
 
 /** A method that not every provider has. */
 function supported<Name extends Change>(

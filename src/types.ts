@@ -507,12 +507,72 @@ export interface RemovedModel {
   bytes: number;
 }
 
+/** How the tokens of a text become its one vector. */
+export type Pooling =
+  | "cls"
+  | "lasttoken"
+  | "max"
+  | "mean"
+  | "mean_sqrt_len_tokens"
+  | "weightedmean";
+
+/** What vectors are asked for. */
+export interface EmbedOptions {
+  /** Model name; the one of the configuration unless told. */
+  model?: string;
+  /** What the texts are for: the model's own prompt for it is put before each. Only for MLX. */
+  inputType?: "query" | "document";
+  /** What is put before each text, in the place of the model's own prompts. */
+  prompt?: string;
+  /** Numbers of each vector: its first ones, at length 1 again. For models that were made for it. */
+  dimensions?: number;
+  /** True: cut texts that are too long for the model, and tell so in `warnings`; they are refused unless told. */
+  truncate?: boolean;
+  /** How tokens become a vector, where the checkpoint does not say. Only for MLX. */
+  pooling?: Pooling;
+  /** Aborting it ends the work. */
+  signal?: AbortSignal;
+}
+
 /** Embeddings of texts, in their order. */
 export interface EmbeddingResponse {
   embeddings: number[][];
   model: string;
   provider: ProviderName;
   usage: Usage;
+  warnings: string[];
+}
+
+/** What an order of documents is asked for. */
+export interface RerankOptions {
+  /** Model name; the one of the configuration unless told. */
+  model?: string;
+  /** Most documents that are given back; all unless told. */
+  topN?: number;
+  /** What the query is looking for, for models that take an instruction. */
+  instruction?: string;
+  /** True: cut documents that are too long for the model, and tell so in `warnings`; they are refused unless told. */
+  truncate?: boolean;
+  /** Aborting it ends the work. */
+  signal?: AbortSignal;
+}
+
+/** How well a document answers a query. */
+export interface RankedDocument {
+  /** Its place among those that were given. */
+  index: number;
+  /** The higher, the better; most models give numbers from 0 to 1. */
+  score: number;
+  document: string;
+}
+
+/** Documents, the best first. */
+export interface RerankResponse {
+  results: RankedDocument[];
+  model: string;
+  provider: ProviderName;
+  usage: Usage;
+  warnings: string[];
 }
 
 /** How far the download of a model has come. */

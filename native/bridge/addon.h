@@ -8,6 +8,7 @@
 #include <optional>
 #include <utility>
 
+#include "generate/embedder.h"
 #include "generate/scheduler.h"
 #include "inference_thread.h"
 #include "mlx/memory.h"
@@ -16,16 +17,20 @@
 /// What the engine holds for a JavaScript `Model`; the array holders are freed by `release`, which
 /// leaves nothing of them in the buffers that MLX keeps for reuse.
 struct ModelState : Resource {
-  std::shared_ptr<const Model> model;
+  std::shared_ptr<const Model> model;  // none of an encoder
+  std::shared_ptr<const Embedder> embedder;
   std::shared_ptr<Scheduler> scheduler;
   std::shared_ptr<const Checkpoint> checkpoint;  // to make models with adapters of
   int vocab_size = 0;
   ImageFormat images;
+  int labels = 0;
   size_t bytes = 0;
   bool can_trim = false;
+  bool is_encoder = false;
 
   void release() override {
     model.reset();
+    embedder.reset();
     // Sessions that nobody closed keep the scheduler.
     if (scheduler) scheduler->prefixes().close();
     scheduler.reset();

@@ -60,6 +60,49 @@ Napi::Object to_js(
   return footprint;
 }
 
+/// What a checkpoint holds.
+struct Built {
+  std::shared_ptr<const Model> model;  // none of an encoder
+  std::shared_ptr<const Embedder> embedder;
+  std::vector<mx::array> dense_arrays;  // that are not among the weights
+};
+
+Built build(const Config& config, Weights& weights) {
+  std::vector<Dense> dense;
+  Built built;
+  for (const Config& layer : config.values("dense_layers")) {
+    const auto& arrays = dense.emplace_back(layer).arrays();
+    built.dense_arrays.insert(built.dense_arrays.end(), arrays.begin(), arrays.end());
+  }
+  if (is_encoder(config)) {
+    const std::shared_ptr<const Encoder> encoder = make_encoder(config, weights);
+    built.embedder = std::make_shared<const Embedder>(encoder, std::move(dense));
+  } else {
+    built.model = make_model(config, weights);
+    built.embedder = std::make_shared<const Embedder>(built.model, std::move(dense));
+  }
+  return built;
+}
+
+/// What the caches of a model take, by layer.
+std::vector<CacheBytes> cache_bytes(const Model& model) {
+  Cache cache = model.make_cache();
+  const uint32_t token = 0;
+  const mx::array tokens = mx::from_data(std::span(&token, 1));
+  const mx::array hidden = model(mx::expand_dims(tokens, 0), cache);
+  std::vector<CacheBytes> layers;
+  const auto add = [&](const Cache& cache) {
+    for (size_t layer = 0; layer < cache.size(); layer++) layers.push_back(cache[layer].bytes());
+  };
+  add(cache);
+  if (const auto head = model.mtp_head()) {
+    Cache own = head->make_cache();
+    (*head)(hidden, tokens, own);
+    add(own);
+  }
+  return layers;
+}
+
 /// Computes some of the arrays, which are then no longer in the list: a piece of work that is short
 /// enough to let others have their turn.
 void eval_group(std::vector<mx::array>& arrays) {
@@ -91,11 +134,15 @@ bool ReadTask::advance() {
     return true;
   }
   complete();
-  state_->vocab_size = state_->model->vocab_size();
-  state_->images = ImageFormat::of(*state_->model);
-  state_->scheduler = std::make_shared<Scheduler>(state_->model);
-  state_->scheduler->prefixes().set_limits(prefix_limits());
-  state_->can_trim = state_->model->make_cache().keeps_all_tokens();
+  if (state_->model) {
+    state_->scheduler = std::make_shared<Scheduler>(state_->model);
+    state_->scheduler->prefixes().set_limits(prefix_limits());
+    state_->images = ImageFormat::of(*state_->model);
+    state_->can_trim = state_->model->make_cache().keeps_all_tokens();
+  }
+  state_->vocab_size = state_->embedder->vocab_size();
+  state_->labels = state_->embedder->labels();
+  state_->is_encoder = state_->embedder->is_encoder();
   addon_.thread()->track(state_);
   succeed([state = std::move(state_), &addon = addon_](Napi::Env env) {
     return addon.model_class.New({to_external(env, state)});
@@ -133,11 +180,16 @@ bool LoadTask::is_ready() {
 void LoadTask::make() {
   const auto& [config, files, conversion] = source_;
   Weights weights(config, files, conversion, group_);
-  state_->model = make_model(config, weights);
+  const Built built = build(config, weights);
+  state_->model = built.model;
+  state_->embedder = built.embedder;
   weights.finish();
-  state_->checkpoint = std::make_shared<const Checkpoint>(
-      Checkpoint{config, weights.taken(), weights.quantizations()});
+  if (built.model) {
+    state_->checkpoint = std::make_shared<const Checkpoint>(
+        Checkpoint{config, weights.taken(), weights.quantizations()});
+  }
   unread_ = weights.in_memory();
+  unread_.insert(unread_.end(), built.dense_arrays.begin(), built.dense_arrays.end());
 }
 
 /// A model runs without wired memory, too, only slower when memory is short.
@@ -153,39 +205,30 @@ void LoadTask::complete() {
 bool MeasureTask::advance() {
   const auto& [config, files, conversion] = source_;
   Weights weights(config, files, conversion, group_);
-  const std::unique_ptr<Model> model = make_model(config, weights);
+  const auto [model, embedder, dense_arrays] = build(config, weights);
   weights.finish();
-  const size_t weight_bytes = bytes_of(weights.in_memory());
+  const size_t weight_bytes = bytes_of(weights.in_memory()) + bytes_of(dense_arrays);
   const size_t vision_bytes = bytes_of(weights.deferred());
-  Cache cache = model->make_cache();
-  const uint32_t token = 0;
-  const mx::array tokens = mx::from_data(std::span(&token, 1));
-  const mx::array hidden = (*model)(mx::expand_dims(tokens, 0), cache);
-  std::vector<CacheBytes> layers;
-  const auto add = [&](const Cache& cache) {
-    for (size_t layer = 0; layer < cache.size(); layer++) layers.push_back(cache[layer].bytes());
-  };
-  add(cache);
-  if (const auto head = model->mtp_head()) {
-    Cache own = head->make_cache();
-    (*head)(hidden, tokens, own);
-    add(own);
-  }
-  succeed([weight_bytes, vision_bytes, layers = std::move(layers)](Napi::Env env) {
+  const std::vector<CacheBytes> layers =
+      model ? cache_bytes(*model) : std::vector<CacheBytes>();  // an encoder keeps nothing
+  succeed([weight_bytes, vision_bytes, layers](Napi::Env env) {
     return to_js(env, weight_bytes, vision_bytes, layers);
   });
   return false;
 }
 
 void AdaptTask::make() {
-  if (!base_->model) throw EngineError("closed", "the model is closed");
+  if (!base_->embedder) throw EngineError("closed", "the model is closed");
+  if (base_->is_encoder) throw EngineError("unsupported_task", "an encoder takes no adapter");
   if (!base_->checkpoint) {
     throw EngineError("invalid_argument", "a model with an adapter takes no other one");
   }
   Adapter adapter(adapter_);
   unread_ = adapter.tensors();
   Weights weights(*base_->checkpoint, std::move(adapter));
-  state_->model = make_model(base_->checkpoint->config, weights);
+  const Built built = build(base_->checkpoint->config, weights);
+  state_->model = built.model;
+  state_->embedder = built.embedder;
   weights.finish();
 }
 
@@ -216,7 +259,7 @@ void ConvertTask::plan_shards() {
   const auto& [config, files, conversion] = source_;
   Weights weights(config, files, conversion);
   // Its modules take and convert the tensors; the model itself is not needed.
-  make_model(config, weights);
+  build(config, weights);
   weights.finish();
   quantizations_ = weights.saved_quantizations();
   size_t room = 0;

@@ -3,6 +3,7 @@
 #include <napi.h>
 
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -199,11 +200,7 @@ class LogitsTask : public CallTask {
     open_cache(*session_);
     const auto images = see(*session_->model, images_);
     auto values = all_logits(*session_->model, *session_->cache, tokens_, images);
-    succeed([values = std::move(values)](Napi::Env env) {
-      auto array = Napi::Float32Array::New(env, values.size());
-      std::ranges::copy(values, array.Data());
-      return array;
-    });
+    succeed([values = std::move(values)](Napi::Env env) { return to_js(env, values); });
     return false;
   }
 
@@ -212,6 +209,39 @@ class LogitsTask : public CallTask {
   const std::shared_ptr<ReplyControl> control_;
   std::vector<uint32_t> tokens_;
   const std::vector<PromptImage> images_;
+};
+
+/// Texts as JavaScript gives them.
+struct TextsArgument {
+  std::vector<uint32_t> tokens, segments, lengths;
+};
+
+/// Reads texts, and resolves to what `ask` makes of them.
+class EncodeTask : public CallTask {
+ public:
+  using Ask = std::function<mx::array(const Embedder&, const Texts&)>;
+
+  EncodeTask(
+      Addon& addon, CallId id, std::shared_ptr<ModelState> model, TextsArgument texts, Ask ask)
+      : CallTask(addon, id),
+        model_(std::move(model)),
+        texts_(std::move(texts)),
+        ask_(std::move(ask)) {}
+
+ protected:
+  bool advance() override {
+    if (!model_->embedder) throw EngineError("closed", "the model is closed");
+    const Texts texts(texts_.tokens, texts_.segments, texts_.lengths);
+    succeed([values = mx::to_floats(ask_(*model_->embedder, texts))](Napi::Env env) {
+      return to_js(env, values);
+    });
+    return false;
+  }
+
+ private:
+  const std::shared_ptr<ModelState> model_;
+  const TextsArgument texts_;
+  const Ask ask_;
 };
 
 /// Bounds what a model remembers of prompts. Resolves to the bytes that it then holds.

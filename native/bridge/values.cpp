@@ -128,8 +128,7 @@ std::vector<std::pair<uint32_t, float>> to_logit_bias(const Napi::Value& value, 
 
 template <typename T>
 std::vector<T> to_numbers(const Napi::Value& value, napi_typedarray_type type, const char* wanted) {
-  const bool fits =
-      value.IsTypedArray() && value.As<Napi::TypedArray>().TypedArrayType() == type;
+  const bool fits = value.IsTypedArray() && value.As<Napi::TypedArray>().TypedArrayType() == type;
   if (!fits) refuse_argument(wanted);
   const auto array = value.As<Napi::TypedArrayOf<T>>();
   return {array.Data(), array.Data() + array.ElementLength()};
@@ -227,6 +226,14 @@ std::vector<uint32_t> to_tokens(const Napi::Value& value, const char* name, int 
     refuse_argument(std::string(name) + " must be a list of token ids");
   }
   return tokens;
+}
+
+std::vector<uint32_t> to_counts(const Napi::Value& value, const char* name) {
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_uint32_array) {
+    refuse_argument(std::string(name) + " must be a Uint32Array");
+  }
+  const auto array = value.As<Napi::Uint32Array>();
+  return {array.Data(), array.Data() + array.ElementLength()};
 }
 
 PrefixCache::Limits to_prefix_cache_limits(const Napi::Value& value) {
@@ -350,6 +357,12 @@ GenerationOptions to_generation_options(const Napi::Value& value, int vocab_size
   if (options.has("grammar")) result.grammar = to_grammar(options.get("grammar"), vocab_size);
   result.digest = static_cast<uint32_t>(options.integer("digest", 0, 0));
   return result;
+}
+
+Napi::Float32Array to_js(Napi::Env env, const std::vector<float>& values) {
+  auto array = Napi::Float32Array::New(env, values.size());
+  std::ranges::copy(values, array.Data());
+  return array;
 }
 
 Napi::Object to_js(Napi::Env env, const GenerationStats& stats) {

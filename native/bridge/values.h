@@ -22,6 +22,8 @@ std::vector<uint32_t> to_tokens(const Napi::Value& value, const char* name, int 
 PrefixCache::Limits to_prefix_cache_limits(const Napi::Value& value);
 /// Nothing unless they name a folder.
 std::optional<PrefixStore::Options> to_prefix_store_options(const Napi::Value& value);
+/// From a Uint32Array.
+std::vector<uint32_t> to_counts(const Napi::Value& value, const char* name);
 /// From a `NativePromptCacheFile`.
 PromptCacheFile to_prompt_cache_file(const Napi::Value& value);
 /// From an object of texts.
@@ -33,6 +35,7 @@ std::vector<PromptImage> to_images(
 GenerationOptions to_generation_options(const Napi::Value& value, int vocab_size);
 
 Napi::Object to_js(Napi::Env env, const GenerationStats& stats);
+Napi::Float32Array to_js(Napi::Env env, const std::vector<float>& values);
 /// To a `NativeTokenBatch`.
 Napi::Object to_js(
     Napi::Env env, const std::vector<TokenEvent>& events, const SamplingOptions& sampling);

@@ -6,6 +6,7 @@
 
 #include "mlx/ops.h"
 #include "models/checks.h"
+#include "models/encoders.h"
 #include "models/layer_types.h"
 #include "models/models.h"
 #include "nn/activations.h"
@@ -92,18 +93,32 @@ class Attention {
         rope_(rope) {}
 
   array operator()(const array& x, const Mask& mask, AttentionCache& cache) const {
-    array queries = split_heads(q_proj_(x), mask.batch, n_heads_);
-    array keys = split_heads(k_proj_(x), mask.batch, n_kv_heads_);
-    const array values = split_heads(v_proj_(x), mask.batch, n_kv_heads_);
-
-    std::tie(queries, keys) = rope_(q_norm_(queries), k_norm_(keys), cache.offset());
+    const auto [queries, keys, values] = project(x, mask, cache.offset());
     cache.append(keys, values);
-
     const array output = scaled_dot_product_attention(queries, cache, scale_, mask);
     return o_proj_(merge_heads(output));
   }
 
+  /// Of whole texts, which need no cache.
+  array operator()(const array& x, const Mask& mask) const {
+    const auto [queries, keys, values] = project(x, mask, Positions(0));
+    const array output = scaled_dot_product_attention(queries, keys, values, scale_, mask);
+    return o_proj_(merge_heads(output));
+  }
+
  private:
+  struct Projected {
+    array queries, keys, values;
+  };
+
+  Projected project(const array& x, const Mask& mask, const Positions& offset) const {
+    array queries = split_heads(q_proj_(x), mask.batch, n_heads_);
+    array keys = split_heads(k_proj_(x), mask.batch, n_kv_heads_);
+    const array values = split_heads(v_proj_(x), mask.batch, n_kv_heads_);
+    std::tie(queries, keys) = rope_(q_norm_(queries), k_norm_(keys), offset);
+    return {queries, keys, values};
+  }
+
   int n_heads_;
   int n_kv_heads_;
   float scale_;
@@ -152,8 +167,10 @@ class TransformerBlock {
         post_feedforward_layernorm_(gemma_norm(
             weights, path + ".post_feedforward_layernorm", args.hidden_size, args.rms_norm_eps)) {}
 
-  array operator()(const array& x, const Mask& mask, AttentionCache& cache) const {
-    const array attended = self_attn_(input_layernorm_(x), mask, cache);
+  /// With a cache, or, for whole texts, without.
+  template <typename... Caches>
+  array operator()(const array& x, const Mask& mask, Caches&... cache) const {
+    const array attended = self_attn_(input_layernorm_(x), mask, cache...);
     const array h = clip_residual(x, post_attention_layernorm_(attended));
     const array fed = mlp_(pre_feedforward_layernorm_(h));
     return clip_residual(h, post_feedforward_layernorm_(fed));
@@ -172,11 +189,11 @@ float embed_scale(int hidden_size) {
   return mx::astype(mx::scalar(scale, mx::bfloat16), mx::float32).item_float32();
 }
 
-class Gemma3Text : public Model {
+/// All but the head.
+class Layers {
  public:
-  Gemma3Text(const ModelArgs& args, Weights& weights)
-      : args_(args),
-        embed_scale_(embed_scale(args.hidden_size)),
+  Layers(const ModelArgs& args, Weights& weights)
+      : embed_scale_(embed_scale(args.hidden_size)),
         embed_tokens_(weights, "model.embed_tokens", args.vocab_size, args.hidden_size),
         norm_(gemma_norm(weights, "model.norm", args.hidden_size, args.rms_norm_eps)) {
     const RoPE local_rope(args.head_dim, args.rope_local_base_freq);
@@ -186,6 +203,29 @@ class Gemma3Text : public Model {
       const std::string path = "model.layers." + std::to_string(i);
       layers_.emplace_back(args, weights, path, args.is_sliding(i) ? local_rope : global_rope);
     }
+  }
+
+  array embed(const array& tokens) const { return embed_tokens_(tokens) * embed_scale_; }
+
+  /// `apply` computes one layer, of the number that it is given.
+  template <typename Apply>
+  array operator()(array h, Apply apply) const {
+    for (size_t i = 0; i < layers_.size(); i++) h = apply(layers_[i], h, i);
+    return norm_(h);
+  }
+
+  array as_head(const array& hidden) const { return embed_tokens_.as_linear(hidden); }
+
+ private:
+  float embed_scale_;
+  Embedding embed_tokens_;
+  std::vector<TransformerBlock> layers_;
+  RMSNorm norm_;
+};
+
+class Gemma3Text : public Model {
+ public:
+  Gemma3Text(const ModelArgs& args, Weights& weights) : args_(args), layers_(args, weights) {
     // Released checkpoints are tied; a fine-tuned one may bring its own head.
     if (weights.has("lm_head.weight")) {
       lm_head_.emplace(weights, "lm_head", args.hidden_size, args.vocab_size);
@@ -198,16 +238,16 @@ class Gemma3Text : public Model {
 
   array read_images(
       const array& tokens, std::span<const SeenImage> images, Cache& cache) const override {
-    array h = embed_tokens_(tokens);
-    h = h * embed_scale_;
+    array h = layers_.embed(tokens);
     if (!images.empty()) h = with_images(h, images);
     const Masks masks(cache, tokens, images);
-    for (size_t i = 0; i < layers_.size(); i++) h = layers_[i](h, masks[i], cache.attention(i));
-    return norm_(h);
+    return layers_(h, [&](const TransformerBlock& layer, const array& h, size_t i) {
+      return layer(h, masks[i], cache.attention(i));
+    });
   }
 
   array logits(const array& hidden) const override {
-    return lm_head_ ? (*lm_head_)(hidden) : embed_tokens_.as_linear(hidden);
+    return lm_head_ ? (*lm_head_)(hidden) : layers_.as_head(hidden);
   }
 
   Cache make_cache() const override {
@@ -226,15 +266,40 @@ class Gemma3Text : public Model {
 
  private:
   ModelArgs args_;
-  float embed_scale_;
-  Embedding embed_tokens_;
-  std::vector<TransformerBlock> layers_;
-  RMSNorm norm_;
+  Layers layers_;
   std::optional<Linear> lm_head_;
+};
+
+/// EmbeddingGemma: every token looks both ways, in sliding layers half as far on each side.
+class Gemma3TextEncoder : public Encoder {
+ public:
+  Gemma3TextEncoder(const ModelArgs& args, Weights& weights)
+      : args_(args), layers_(args, weights) {}
+
+  array operator()(const Texts& texts) const override {
+    const Mask all = texts.whole();
+    const Mask window = texts.near(args_.sliding_window / 2);
+    return layers_(
+        layers_.embed(texts.tokens()),
+        [&](const TransformerBlock& layer, const array& h, size_t i) {
+          return layer(h, args_.is_sliding(static_cast<int>(i)) ? window : all);
+        });
+  }
+
+  int vocab_size() const override { return args_.vocab_size; }
+
+ private:
+  ModelArgs args_;
+  Layers layers_;
 };
 
 }  // namespace
 
 std::unique_ptr<Model> make_gemma3_text(const Config& config, Weights& weights) {
   return std::make_unique<Gemma3Text>(ModelArgs(config), weights);
+}
+
+std::unique_ptr<Encoder> make_gemma3_text_encoder(const Config& config, Weights& weights) {
+  add_prefix(weights, "model.", "embed_tokens.weight");
+  return std::make_unique<Gemma3TextEncoder>(ModelArgs(config), weights);
 }

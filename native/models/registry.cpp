@@ -2,6 +2,7 @@
 #include <set>
 
 #include "engine_error.h"
+#include "models/encoders.h"
 #include "models/models.h"
 
 namespace {
@@ -71,6 +72,17 @@ const std::map<std::string, Maker> makers = {
     {"starcoder2", make_starcoder2},
 };
 
+using EncoderMaker = std::unique_ptr<Encoder> (*)(const Config&, Weights&);
+
+/// The same for what only reads. Gemma 3 is both, as config.json says.
+const std::map<std::string, EncoderMaker> encoder_makers = {
+    {"bert", make_bert},
+    {"gemma3_text", make_gemma3_text_encoder},
+    {"modernbert", make_modernbert},
+    {"roberta", make_xlm_roberta},
+    {"xlm-roberta", make_xlm_roberta},
+};
+
 /// What several processes can share.
 const std::set<Maker> shardable = {make_llama, make_qwen3, make_qwen3_moe};
 
@@ -82,21 +94,57 @@ void check_layer_count(const Config& config) {
   }
 }
 
-}  // namespace
-
-mx::array Model::read_images(
-    const mx::array&, std::span<const SeenImage>, Cache&) const {
-  throw EngineError("invalid_argument", "the model reads no images");
-}
-
-std::unique_ptr<Model> make_model(const Config& config, Weights& weights) {
+void check_config(const Config& config) {
   check_layer_count(config);
   check_layer_count(config["text_config"]);
   check_layer_count(config["vision_config"]);
   if (config.has("model_file")) {
     refuse_config("\"model_file\" asks for Python code, which is not run");
   }
+}
+
+[[noreturn]] void refuse_sharing(const std::string& type) {
+  throw EngineError(
+      "cannot_shard", "models of the kind \"" + type + "\" cannot be shared by several processes");
+}
+
+}  // namespace
+
+mx::array Model::read_images(const mx::array&, std::span<const SeenImage>, Cache&) const {
+  throw EngineError("invalid_argument", "the model reads no images");
+}
+
+bool is_encoder(const Config& config) {
   const std::string type = config.text("model_type");
+  if (!encoder_makers.contains(type)) return false;
+  return !makers.contains(type) || config.boolean("use_bidirectional_attention", false);
+}
+
+std::unique_ptr<Encoder> make_encoder(const Config& config, Weights& weights) {
+  check_config(config);
+  const std::string type = config.text("model_type");
+  if (!weights.group().is_alone()) refuse_sharing(type);
+  return encoder_makers.at(type)(config, weights);
+}
+
+mx::array Encoder::classify(const mx::array&, const Texts&) const {
+  throw EngineError("unsupported_task", "it has no classifier");
+}
+
+int labels_of(const Config& config) {
+  constexpr int transformers_default = 2;
+  const size_t named = config.values("id2label").size();
+  return named > 0 ? static_cast<int>(named) : config.positive("num_labels", transformers_default);
+}
+
+std::unique_ptr<Model> make_model(const Config& whole_config, Weights& weights) {
+  check_config(whole_config);
+  const std::string type = whole_config.text("model_type");
+  // What embeds is at times saved without what foretells tokens.
+  const bool is_bare = weights.has("embed_tokens.weight");
+  const Config config =
+      is_bare ? whole_config.with("tie_word_embeddings", Config(true)) : whole_config;
+  add_prefix(weights, "model.", "embed_tokens.weight");
   const auto maker = makers.find(type);
   if (maker == makers.end()) {
     std::string known;
@@ -105,18 +153,15 @@ std::unique_ptr<Model> make_model(const Config& config, Weights& weights) {
         "unknown_model_type",
         "config.json: \"model_type\" is \"" + type + "\"; known types are " + known);
   }
-  if (!weights.group().is_alone() && !shardable.contains(maker->second)) {
-    throw EngineError(
-        "cannot_shard",
-        "models of the kind \"" + type + "\" cannot be shared by several processes");
-  }
+  if (!weights.group().is_alone() && !shardable.contains(maker->second)) refuse_sharing(type);
   std::unique_ptr<Model> model = maker->second(config, weights);
   model->group = weights.group();
   return model;
 }
 
 std::vector<std::string> model_types() {
-  std::vector<std::string> types;
-  for (const auto& [type, maker] : makers) types.push_back(type);
-  return types;
+  std::set<std::string> types;
+  for (const auto& [type, maker] : makers) types.insert(type);
+  for (const auto& [type, maker] : encoder_makers) types.insert(type);
+  return {types.begin(), types.end()};
 }

@@ -25,16 +25,29 @@ const REPAIR = "Repair the file, download the model again, or choose another one
 
 /** The object in a JSON file; undefined where there is no such file. */
 export async function readJsonObject(file: string, code: FileProblem): Promise<Json | undefined> {
+  const value = await readJson(file, code);
+  if (value === undefined || isObject(value)) return value;
+  throw badFile(code, `${file} is not a JSON object.`, REPAIR);
+}
+
+/** The list in a JSON file; undefined where there is no such file. */
+export async function readJsonList(
+  file: string,
+  code: FileProblem,
+): Promise<unknown[] | undefined> {
+  const value = await readJson(file, code);
+  if (value === undefined || Array.isArray(value)) return value;
+  throw badFile(code, `${file} is not a JSON list.`, REPAIR);
+}
+
+async function readJson(file: string, code: FileProblem): Promise<unknown> {
   const text = await readText(file, code);
   if (text === undefined) return undefined;
-  let value: unknown;
   try {
-    value = parse(text);
+    return parse(text);
   } catch (error) {
     throw badFile(code, `${file} is not JSON: ${(error as Error).message}.`, REPAIR, error);
   }
-  if (!isObject(value)) throw badFile(code, `${file} is not a JSON object.`, REPAIR);
-  return value;
 }
 
 /** Python writes numbers that JSON does not have: Mamba's `time_step_limit` ends in Infinity. */

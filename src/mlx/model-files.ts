@@ -8,9 +8,11 @@ import { loadedBytes, mainType, weightsOfGguf } from "./gguf-weights.js";
 import { isObject, type Json, readJsonObject } from "./json-file.js";
 import { DEMO, type ModelSearch } from "./model-names.js";
 import { ggufFilesIn, listModelFolders } from "./model-places.js";
+import { type Purpose, purposeOf } from "./model-purpose.js";
 import { readModelJson } from "./model-texts.js";
 import type { NativeGguf } from "./native-types.js";
 import { readSafetensorsHeader } from "./safetensors.js";
+import { NO_SENTENCE_FILES, readSentenceFiles, type SentenceFiles } from "./sentence-files.js";
 
 export { findAdapter, findModel } from "./model-places.js";
 
@@ -36,6 +38,9 @@ export interface ModelFiles {
   sees: boolean;
   /** Tokens that end a reply; generation_config.json overrides config.json. */
   eosTokenIds: number[];
+  purpose: Purpose;
+  /** What sentence-transformers is told about it. */
+  sentence: SentenceFiles;
 }
 
 /** The names under which checkpoints give their context length, most telling first. */
@@ -65,11 +70,15 @@ export async function readModelFiles(folder: string): Promise<ModelFiles> {
   const { names, ...weights } = await (isGgufFile(folder)
     ? readGgufWeights(folder)
     : readWeights(folder));
+  const id = modelId(folder);
+  const sentence = isGgufFile(folder) ? NO_SENTENCE_FILES : await readSentenceFiles(folder);
   return {
-    id: modelId(folder),
+    id,
     folder,
     config,
     generationConfig,
+    sentence,
+    purpose: purposeOf(id, config, sentence),
     ...weights,
     sees: seesImages(config, names),
     contextLength: readContextLength(config),
@@ -110,7 +119,7 @@ export async function describeModel(id: string, folder: string): Promise<ModelIn
       size: files.weightBytes,
       quantization: quantizationOf(files),
       family: String(files.config.model_type),
-      capabilities: await capabilitiesOf(folder, files.sees),
+      capabilities: await capabilitiesOf(files),
     };
   } catch (error) {
     return { ...info, description: `Broken: ${(error as Error).message}`, usable: false };

@@ -1,4 +1,4 @@
-import { checkModelType, conversionOf } from "./model.js";
+import { checkModelType, conversionOf, engineConfig } from "./model.js";
 import type { Quantize } from "../quantize.js";
 import type { ModelFit } from "../types.js";
 import { cacheBytes, tokensWithin } from "./footprint.js";
@@ -25,10 +25,10 @@ export async function fitLocalModel(
 ): Promise<ModelFit> {
   const files = await readModelFiles(await findModel(model, search));
   checkModelType(files, addon.modelTypes());
-  const { config, weightFiles, gguf, contextLength, folder } = files;
+  const { weightFiles, gguf, contextLength, folder } = files;
   const conversion = conversionOf(files, quantize);
   const footprint = await addon
-    .measure(config, gguf ?? weightFiles, conversion)
+    .measure(engineConfig(files), gguf ?? weightFiles, conversion)
     .catch((error: unknown) => {
       throw loadError(error, folder);
     });

@@ -4,6 +4,7 @@ import type { Quantize } from "../quantize.js";
 import { AdaptedModels } from "./adapted-models.js";
 import { type ChatTemplate, loadChatTemplate } from "./chat-template.js";
 import { digestOf, readGroup, takeTurn } from "./distributed.js";
+import type { Json } from "./json-file.js";
 import { type ModelFiles, readModelFiles } from "./model-files.js";
 import { memoryLimit, reserveMemory } from "./model-memory.js";
 import type { ModelLease } from "./model-pool.js";
@@ -74,7 +75,7 @@ export async function loadModel(
     const conversion = conversionOf(files, quantize);
     const group = distributed ? await readGroup(process.env) : undefined;
     const footprint = await addon.measure(
-      files.config,
+      engineConfig(files),
       files.gguf ?? files.weightFiles,
       conversion,
       group,
@@ -90,10 +91,12 @@ export async function loadModel(
     });
     // What processes remember could differ, and then what they compute together.
     const promptCache = group ? { promptCacheBytes: 0 } : options;
-    await openPromptCache(parts.native, addon, files, promptCache).catch((error: unknown) => {
-      parts.native.close();
-      throw error;
-    });
+    if (!parts.native.isEncoder) {
+      await openPromptCache(parts.native, addon, files, promptCache).catch((error: unknown) => {
+        parts.native.close();
+        throw error;
+      });
+    }
     const adapted = new AdaptedModels(parts.native);
     let unreserveVision = () => {};
     const close = () => {
@@ -157,9 +160,9 @@ async function loadParts(
   signal: AbortSignal,
   { conversion, group }: { conversion?: NativeConversion; group?: NativeGroup },
 ): Promise<ModelParts> {
-  const { config, weightFiles, gguf } = files;
+  const { weightFiles, gguf } = files;
   const endTurn = group && (await takeTurn(signal));
-  const loading = addon.load(config, gguf ?? weightFiles, conversion, group);
+  const loading = addon.load(engineConfig(files), gguf ?? weightFiles, conversion, group);
   const cancel = () => loading.cancel();
   signal.addEventListener("abort", cancel);
   try {
@@ -176,6 +179,12 @@ async function loadParts(
     signal.removeEventListener("abort", cancel);
     endTurn?.();
   }
+}
+
+/** The configuration as the engine reads it: with the layers that other files describe. */
+export function engineConfig({ config, sentence }: ModelFiles): Json {
+  const dense = sentence.steps?.dense ?? [];
+  return dense.length === 0 ? config : { ...config, dense_layers: dense };
 }
 
 /** Throws unless the addon knows models of this kind. */

@@ -180,7 +180,20 @@ export interface NativeModel {
   readonly bytes: number;
   /** Whether all of its layers keep all tokens, so that any beginning of a text can be taken up again. */
   readonly canTrim: boolean;
+  /** Whether it reads only: it has no sessions. */
+  readonly isEncoder: boolean;
+  /** What its classifier judges; 0 where it has none. */
+  readonly labels: number;
   session(): NativeSession;
+  /**
+   * The vectors of texts, one behind the other: for each pooling in turn, by sentence-transformers'
+   * name, and then through the `dense_layers` of the configuration.
+   */
+  embed(texts: NativeTexts, poolings: string[]): Promise<Float32Array>;
+  /** What the classifier says of texts, `labels` numbers for each. */
+  classify(texts: NativeTexts): Promise<Float32Array>;
+  /** The logits that some tokens have behind each text. */
+  nextLogits(texts: NativeTexts, tokens: Uint32Array): Promise<Float32Array>;
   /**
    * Bounds what is remembered of prompts and replies, nothing unless told; resolves to the bytes
    * that are left of what was remembered.
@@ -194,6 +207,27 @@ export interface NativeModel {
   /** The same model with an adapter; both share the weights. */
   withAdapter(adapter: NativeAdapter): NativeLoading;
   close(): void;
+}
+
+/** Texts that are read together. */
+export interface NativeTexts {
+  /** Of all texts, one behind the other. */
+  tokens: Uint32Array;
+  /** How many of them each text has, one at least. */
+  lengths: Uint32Array;
+  /** The part of its text that each token is in, where texts have parts. */
+  segments?: Uint32Array;
+}
+
+/** A layer behind a pooling, as an entry of `dense_layers` in a configuration. */
+export interface NativeDense {
+  /** A safetensors file, whose header must have been validated. */
+  file: string;
+  in_features: number;
+  out_features: number;
+  bias: boolean;
+  /** Whether what comes out goes through the hyperbolic tangent. */
+  tanh: boolean;
 }
 
 /** How much a model remembers of what it has read. */
@@ -414,6 +448,7 @@ export type NativeErrorCode =
   | "invalid_argument"
   | "closed"
   | "cancelled"
+  | "unsupported_task"
   | "unsupported_kv_quantization"
   | "unsupported_max_kv_size"
   | "unsupported_grammar"

@@ -1,4 +1,4 @@
-import { ReplaceText, StripStart, type TextStep } from "./text-steps.js";
+import { cleanUpSteps, ReplaceText, StripStart, type TextStep } from "./text-steps.js";
 
 /** How the tokens of a tokenizer.json become text: its "decoder", compiled. */
 export interface TokenDecoder {
@@ -19,11 +19,13 @@ export function compileDecoder(decoder: unknown): TokenDecoder {
   const textSteps: (() => TextStep)[] = [];
   let byteLevel = false;
   let fused = false;
+  let cleansUp = false;
   for (const step of flatten(decoder)) {
     if (step.type === "ByteLevel" && tokenSteps.length === 0) byteLevel = true;
     if (step.type === "ByteLevel" || step.type === "Fuse") fused = true;
     else if (fused) textSteps.push(compileTextStep(step));
     else tokenSteps.push(compileTokenStep(step));
+    cleansUp ||= step.type === "WordPiece" && step.cleanup !== false;
   }
   return {
     bytes(token, first) {
@@ -31,7 +33,7 @@ export function compileDecoder(decoder: unknown): TokenDecoder {
       const result = tokenSteps.reduce<string | number>((piece, step) => step(piece, first), token);
       return typeof result === "number" ? Uint8Array.of(result) : Buffer.from(result, "utf8");
     },
-    textSteps: () => textSteps.map((create) => create()),
+    textSteps: () => [...textSteps.map((create) => create()), ...(cleansUp ? cleanUpSteps() : [])],
   };
 }
 
@@ -68,6 +70,13 @@ function compileTokenStep(step: Json): TokenStep {
         const hex = /^<0x([0-9A-Fa-f]{2})>$/.exec(text)?.[1];
         return hex ? Number.parseInt(hex, 16) : text;
       });
+    case "WordPiece": {
+      const prefix = typeof step.prefix === "string" ? step.prefix : "##";
+      return onText((text, first) => {
+        if (first) return text;
+        return text.startsWith(prefix) ? text.slice(prefix.length) : ` ${text}`;
+      });
+    }
     case "Strip": {
       const content = stripContent(step);
       return onText((text) => stripBoth(text, content, count(step.start), count(step.stop)));

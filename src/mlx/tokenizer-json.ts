@@ -4,7 +4,7 @@ import { specialTokens } from "./tokenizer-files.js";
 
 /** A tokenizer.json that was checked, in the form that the tokenizers library needs. */
 export interface TokenizerJson extends Json {
-  model: Json & { type: "BPE" | "Unigram" };
+  model: Json & { type: "BPE" | "Unigram" | "WordPiece" };
   added_tokens: AddedToken[];
 }
 
@@ -50,22 +50,40 @@ export function prepareTokenizer(json: Json, config: Json): TokenizerJson {
 function checkModel(model: unknown): TokenizerJson["model"] {
   if (!isObject(model)) throw new Error('it has no "model" object');
   const type = model.type ?? (Array.isArray(model.vocab) ? "Unigram" : "BPE");
-  if (type !== "BPE" && type !== "Unigram") {
-    throw new Error(`it has a ${JSON.stringify(type)} model; only BPE and Unigram are supported`);
-  }
   if (type === "BPE") checkBpe(model);
-  else checkUnigram(model);
+  else if (type === "Unigram") checkUnigram(model);
+  else if (type === "WordPiece") checkWordPiece(model);
+  else {
+    const known = "only BPE, Unigram and WordPiece are supported";
+    throw new Error(`it has a ${JSON.stringify(type)} model; ${known}`);
+  }
   return { ...model, type };
 }
 
-function checkBpe({ vocab, merges }: Json): void {
-  if (!isObject(vocab)) throw new Error('it has a BPE model whose "vocab" is no object');
+function checkVocabulary({ vocab }: Json, type: string): void {
+  if (!isObject(vocab)) throw new Error(`it has a ${type} model whose "vocab" is no object`);
   // A vocabulary has some hundred thousand entries: no copies of it.
   for (const token in vocab) {
     if (!isTokenId(vocab[token])) {
       throw new Error(`it gives token ${JSON.stringify(token)} no valid id`);
     }
   }
+}
+
+function checkWordPiece(model: Json): void {
+  checkVocabulary(model, "WordPiece");
+  const { vocab, unk_token, continuing_subword_prefix } = model;
+  if (typeof unk_token !== "string" || !Object.hasOwn(vocab as Json, unk_token)) {
+    throw new Error('it has a WordPiece model whose "unk_token" is no token');
+  }
+  if (typeof continuing_subword_prefix !== "string") {
+    throw new Error('it has a WordPiece model without a "continuing_subword_prefix"');
+  }
+}
+
+function checkBpe(model: Json): void {
+  checkVocabulary(model, "BPE");
+  const { merges } = model;
   if (!Array.isArray(merges)) throw new Error('it has a BPE model whose "merges" is no list');
   // The library tells the two forms of merges apart by the first one.
   const isMerge = typeof merges[0] === "string" ? isMergeText : isMergePair;

@@ -22,11 +22,15 @@ export interface Tokenizer {
   /** The token that ends a text or a turn, by the tokenizer's own configuration. */
   readonly eosToken?: string;
   readonly eosTokenId?: number;
+  /** Tokens that a text may have, where its configuration says so. */
+  readonly mostTokens?: number;
   /**
    * Tokens of a text. Special tokens around it, such as BOS, are added as the checkpoint says,
    * unless told otherwise or the text already begins with BOS.
    */
   encode(text: string, options?: { addSpecialTokens?: boolean }): number[];
+  /** Tokens of two texts that are read together, as the checkpoint joins them, and the part of each. */
+  encodePair(first: string, second: string): { tokens: number[]; segments: number[] };
   /** Text of tokens. Special tokens are shown unless `skipSpecialTokens` is set. */
   decode(tokens: ArrayLike<number>, options?: { skipSpecialTokens?: boolean }): string;
   /** Id of a token by its exact name in the vocabulary. */
@@ -88,8 +92,12 @@ async function makeTokenizer(folder: string, reading?: Promise<Json>): Promise<T
 interface Encoder {
   encode(
     text: string,
-    options: { add_special_tokens: boolean },
-  ): { ids: (number | null | undefined)[] };
+    options: {
+      add_special_tokens: boolean;
+      text_pair?: string;
+      return_token_type_ids?: boolean;
+    },
+  ): { ids: (number | null | undefined)[]; token_type_ids?: number[] };
   token_to_id(token: string): number | undefined;
   id_to_token(id: number): string | undefined;
   get_vocab(): Map<string, number>;
@@ -105,6 +113,7 @@ class CheckpointTokenizer implements Tokenizer {
   readonly eosToken?: string;
   readonly eosTokenId?: number;
   readonly #file: string;
+  readonly mostTokens?: number;
   readonly #encoder: Encoder;
   readonly #decoder: TokenDecoder;
   readonly #special: ReadonlySet<number>;
@@ -124,6 +133,9 @@ class CheckpointTokenizer implements Tokenizer {
     this.bosToken = bos_token;
     this.eosToken = eos_token;
     this.eosTokenId = eos_token === undefined ? undefined : this.tokenId(eos_token);
+    // Where nobody bounded them, Python writes a number beyond all texts.
+    const most = Number(config.model_max_length);
+    this.mostTokens = Number.isSafeInteger(most) && most > 0 ? most : undefined;
   }
 
   encode(text: string, { addSpecialTokens = true } = {}): number[] {
@@ -144,6 +156,18 @@ class CheckpointTokenizer implements Tokenizer {
       const what = `cannot encode ${text.length} characters: ${error.message}`;
       throw badTokenizer(this.#file, what, error);
     }
+  }
+
+  encodePair(first: string, second: string): { tokens: number[]; segments: number[] } {
+    const options = { text_pair: second, add_special_tokens: true, return_token_type_ids: true };
+    const { ids, token_type_ids: types = [] } = this.#inTime(first + second, () =>
+      this.#encoder.encode(first, options),
+    );
+    const known = ids.flatMap((id, place) => (typeof id === "number" ? [place] : []));
+    return {
+      tokens: known.map((place) => ids[place]!),
+      segments: known.map((place) => types[place] ?? 0),
+    };
   }
 
   decode(tokens: ArrayLike<number>, { skipSpecialTokens = false } = {}): string {

@@ -1,6 +1,7 @@
 import { ProtocolError } from "../errors.js";
 import { countOf } from "../fields.js";
 import { detailsOf } from "../http/where.js";
+import type { EmbedQuestion } from "../providers/provider.js";
 import type { EmbeddingResponse } from "../types.js";
 import { servedModel } from "./model-name.js";
 import type { OllamaServer } from "./server.js";
@@ -9,12 +10,12 @@ import type { OllamaServer } from "./server.js";
 export async function embed(
   server: OllamaServer,
   model: string,
-  texts: string[],
+  { texts, truncate = false }: EmbedQuestion,
   signal: AbortSignal,
 ): Promise<EmbeddingResponse> {
   const where = server.where({ model });
-  // Not truncated: the vector of half a text would pass for that of the whole.
-  const body = { model, input: texts, truncate: false };
+  // Not truncated unless told: the vector of half a text would pass for that of the whole.
+  const body = { model, input: texts, truncate };
   const answer = await server.post("/api/embed", { signal, model, body });
   const { embeddings } = answer;
   if (!isVectors(embeddings) || embeddings.length !== texts.length) {
@@ -27,6 +28,7 @@ export async function embed(
     model: servedModel(answer, model, where),
     provider: "ollama",
     usage: { promptTokens, totalTokens: promptTokens },
+    warnings: truncate ? ["Ollama cuts texts that are too long, and does not say which"] : [],
   };
 }
 

@@ -27,6 +27,7 @@ export function toEmbeddings(
     model: served,
     provider: where.provider,
     usage: { promptTokens: countOf(prompt_tokens), totalTokens: countOf(total_tokens) },
+    warnings: [],
   };
 }
 

@@ -13,12 +13,15 @@ import { pickModel, type Purpose } from "../openai/models.js";
 import { type Chat, OpenAiServer, type ServerSettings } from "../openai/server.js";
 import type { CheckedRequest } from "../request.js";
 import type { EmbeddingResponse, ModelInfo, ProviderHealth, PullProgress } from "../types.js";
-import type {
-  CallContext,
-  OptionalFeature,
-  Provider,
-  ProviderEvent,
-  QueryContext,
+import {
+  type CallContext,
+  type EmbedQuestion,
+  type OptionalFeature,
+  type Provider,
+  type ProviderEvent,
+  type QueryContext,
+  plainTexts,
+  TEXTS_OF_REQUEST,
 } from "./provider.js";
 
 /**
@@ -91,13 +94,15 @@ export class LmStudioProvider implements Provider {
     return download(this.#server.http, model, signal);
   }
 
+  readonly mostTexts = TEXTS_OF_REQUEST;
+
   async embed(
-    texts: string[],
+    question: EmbedQuestion,
     name: string | undefined,
     { signal }: QueryContext,
   ): Promise<EmbeddingResponse> {
     const model = name ?? this.defaultModel ?? (await this.#pick("embedding", signal));
-    return this.#server.embed(texts, model, signal);
+    return this.#server.embed(plainTexts(question, this), model, signal);
   }
 
   close(): Promise<void> {

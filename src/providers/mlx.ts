@@ -15,6 +15,7 @@ import type { NativeSampling } from "../mlx/native-types.js";
 import { toNativeSampling } from "../mlx/sampling.js";
 import type { CheckedPromptCache, CheckedRequest } from "../request.js";
 import type {
+  EmbeddingResponse,
   MlxOptions,
   ModelDetails,
   ModelInfo,
@@ -27,11 +28,14 @@ import type {
 } from "../types.js";
 import type {
   CallContext,
+  EmbedQuestion,
   OptionalFeature,
   Provider,
   ProviderEvent,
   PullContext,
   QueryContext,
+  RerankQuestion,
+  RerankScores,
 } from "./provider.js";
 
 /** Replies of fewer tokens tell nothing about the speed. */
@@ -157,6 +161,36 @@ export class MlxProvider implements Provider {
     this.#pool.release(await this.#folderOf(model ?? this.defaultModel));
   }
 
+  async embed(
+    question: EmbedQuestion,
+    name: string = this.defaultModel,
+    { signal }: QueryContext,
+  ): Promise<EmbeddingResponse> {
+    const { embedTexts } = await import("../mlx/embedding.js");
+    return this.#withModel(name, signal, async (model) => {
+      const { vectors: embeddings, tokens, warnings } = await embedTexts(model, question, signal);
+      const usage = { promptTokens: tokens, totalTokens: tokens };
+      return { embeddings, model: name, provider: this.name, usage, warnings };
+    });
+  }
+
+  async rerank(
+    question: RerankQuestion,
+    name: string = this.defaultModel,
+    { signal }: QueryContext,
+  ): Promise<RerankScores> {
+    const { scoreDocuments } = await import("../mlx/reranking.js");
+    return this.#withModel(name, signal, async (model) => {
+      const { scores, tokens, warnings } = await scoreDocuments(model, question, signal);
+      return {
+        scores,
+        model: name,
+        usage: { promptTokens: tokens, totalTokens: tokens },
+        warnings,
+      };
+    });
+  }
+
   async *pullModel(model: string, context: PullContext): AsyncGenerator<PullProgress> {
     // It came with the package.
     if (model === DEMO) return yield { status: "success", path: await this.#folderOf(model) };
@@ -229,6 +263,7 @@ export class MlxProvider implements Provider {
     let adapted: ModelLease | undefined;
     let draft: ModelLease | undefined;
     try {
+      checkGenerates(lease.model);
       draft = drafting ? await this.#pool.acquire(drafting, signal, wanted) : undefined;
       if (draft) checkTokens(draft.model, lease.model);
       const folder = adapter ? await this.#findAdapter(adapter, signal) : undefined;
@@ -319,6 +354,23 @@ export class MlxProvider implements Provider {
     return untilAborted(findAdapter(adapter, this.#search), signal);
   }
 
+  /** Does some work with a model in memory. */
+  async #withModel<T>(
+    name: string,
+    signal: AbortSignal,
+    work: (model: LoadedModel) => Promise<T>,
+  ): Promise<T> {
+    let lease: ModelLease | undefined;
+    try {
+      lease = await this.#acquire(name, signal);
+      return await work(lease.model);
+    } catch (error) {
+      throw signal.aborted ? abortedBy(signal) : generationError(error);
+    } finally {
+      lease?.release();
+    }
+  }
+
   /** Lets a model work on a prompt-cache file. */
   async #withKeeper(
     name: string = this.defaultModel,
@@ -330,6 +382,7 @@ export class MlxProvider implements Provider {
     let adapted: ModelLease | undefined;
     try {
       lease = await this.#pool.acquire(await this.#find(name, signal, { quantize }), signal);
+      checkGenerates(lease.model);
       const folder = adapter ? await this.#findAdapter(adapter, signal) : undefined;
       adapted = folder ? await lease.model.withAdapter(folder, signal) : undefined;
       return await work(keeperOf((adapted ?? lease).model, name, folder));
@@ -346,6 +399,7 @@ export class MlxProvider implements Provider {
     try {
       const lease = await this.#acquire(model, signal);
       try {
+        if (lease.model.native.isEncoder) return undefined;
         const tokens = Uint32Array.of(lease.model.stopTokens[0] ?? 0);
         const { generateText } = await import("../mlx/generation.js");
         const sampling = { maxTokens: 1, stopTokens: [], temperature: 0 };
@@ -358,6 +412,21 @@ export class MlxProvider implements Provider {
       return signal.aborted ? abortedBy(signal) : generationError(error);
     }
   }
+}
+
+/** Throws for a model that is made for something else. */
+function checkGenerates({ files }: LoadedModel): void {
+  if (files.purpose === "generating") return;
+  const [what, method] =
+    files.purpose === "embedding" ? ["embeddings", "embed"] : ["reranking", "rerank"];
+  throw new ValidationError(
+    `The model in ${files.folder} generates no text: it is made for ${what}.`,
+    {
+      code: "unsupported",
+      provider: "mlx",
+      hint: `Use client.${method} with it, or choose a model that generates.`,
+    },
+  );
 }
 
 /** Throws unless a draft model means the same by its token ids. */

@@ -24,12 +24,15 @@ import type {
   ProviderHealth,
   PullProgress,
 } from "../types.js";
-import type {
-  CallContext,
-  OptionalFeature,
-  Provider,
-  ProviderEvent,
-  QueryContext,
+import {
+  type CallContext,
+  type EmbedQuestion,
+  type OptionalFeature,
+  type Provider,
+  type ProviderEvent,
+  type QueryContext,
+  plainTexts,
+  TEXTS_OF_REQUEST,
 } from "./provider.js";
 
 /** Where Ollama is, and the model for requests that name none. */
@@ -139,13 +142,16 @@ export class OllamaProvider implements Provider {
     return toModelDetails(model, shown, listed, running);
   }
 
+  readonly mostTexts = TEXTS_OF_REQUEST;
+
   async embed(
-    texts: string[],
+    question: EmbedQuestion,
     name: string | undefined,
     { signal }: QueryContext,
   ): Promise<EmbeddingResponse> {
     const model = await this.#choose(name, "embedding", signal);
-    return embed(this.#server, model, texts, signal);
+    const texts = plainTexts(question, this, true);
+    return embed(this.#server, model, { ...question, texts }, signal);
   }
 
   close(): Promise<void> {

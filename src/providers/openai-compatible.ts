@@ -8,12 +8,15 @@ import { type Chat, OpenAiServer, type ServerSettings } from "../openai/server.j
 import type { PlainServerKind } from "../openai/server-kind.js";
 import type { CheckedRequest } from "../request.js";
 import type { EmbeddingResponse, ModelInfo, ProviderHealth } from "../types.js";
-import type {
-  CallContext,
-  OptionalFeature,
-  Provider,
-  ProviderEvent,
-  QueryContext,
+import {
+  type CallContext,
+  type EmbedQuestion,
+  type OptionalFeature,
+  type Provider,
+  type ProviderEvent,
+  type QueryContext,
+  plainTexts,
+  TEXTS_OF_REQUEST,
 } from "./provider.js";
 
 const KINDS: Record<"mlx" | "ollama", PlainServerKind> = {
@@ -39,6 +42,7 @@ export class OpenAiCompatibleProvider implements Provider {
     if (KINDS[name].hasEmbeddings) this.embed = this.#embed;
   }
 
+  readonly mostTexts = TEXTS_OF_REQUEST;
   /** One vector for each text; mlx_lm.server makes none. */
   readonly embed?: Provider["embed"];
 
@@ -85,12 +89,12 @@ export class OpenAiCompatibleProvider implements Provider {
   }
 
   async #embed(
-    texts: string[],
+    question: EmbedQuestion,
     name: string | undefined,
     { signal }: QueryContext,
   ): Promise<EmbeddingResponse> {
     const model = name ?? this.defaultModel ?? (await this.#pick("embedding", signal));
-    return this.#server.embed(texts, model, signal);
+    return this.#server.embed(plainTexts(question, this), model, signal);
   }
 
   async #prepare(request: CheckedRequest, signal: AbortSignal): Promise<Chat> {

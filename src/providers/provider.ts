@@ -3,6 +3,7 @@ import type { CheckedPromptCache, CheckedRequest } from "../request.js";
 import type {
   Attempt,
   EmbeddingResponse,
+  EmbedOptions,
   LLMResponse,
   ModelDetails,
   ModelInfo,
@@ -11,7 +12,9 @@ import type {
   ProviderName,
   PullProgress,
   RemovedModel,
+  RerankOptions,
   StreamEvent,
+  Usage,
 } from "../types.js";
 
 /** Options that only some providers honour. */
@@ -75,6 +78,25 @@ export interface PullContext extends QueryContext {
   offline?: boolean | undefined;
 }
 
+/** Texts that are to become vectors; how many numbers these have is seen to above. */
+export interface EmbedQuestion extends Omit<EmbedOptions, "model" | "dimensions" | "signal"> {
+  texts: string[];
+}
+
+/** Documents that are to be judged by a query. */
+export interface RerankQuestion extends Pick<RerankOptions, "instruction" | "truncate"> {
+  query: string;
+  documents: string[];
+}
+
+/** How well each document answers, in their order. */
+export interface RerankScores {
+  scores: number[];
+  model: string;
+  usage: Usage;
+  warnings: string[];
+}
+
 /** One way to run models. Providers only stream; whole replies are collected above them. */
 export interface Provider {
   readonly name: ProviderName;
@@ -132,10 +154,18 @@ export interface Provider {
   countTokens?(request: CheckedRequest, context: QueryContext): Promise<number>;
   /** One vector for each text. */
   embed?(
-    texts: string[],
+    question: EmbedQuestion,
     model: string | undefined,
     context: QueryContext,
   ): Promise<EmbeddingResponse>;
+  /** Most texts that it is to be given at a time; any number unless told. */
+  readonly mostTexts?: number;
+  /** Judges documents by a query. */
+  rerank?(
+    question: RerankQuestion,
+    model: string | undefined,
+    context: QueryContext,
+  ): Promise<RerankScores>;
   /** Ends all work and frees everything; it may be called twice. */
   close(): Promise<void>;
 }
@@ -179,6 +209,28 @@ export function checkCapabilities(request: CheckedRequest, provider: Provider): 
     );
   }
   return missing.map((feature) => `${feature} was left out: ${provider.name} does not support it`);
+}
+
+/** Texts that a server takes in one request. */
+export const TEXTS_OF_REQUEST = 128;
+
+/**
+ * The texts as a server is given them, which knows nothing of prompts. Throws a `ValidationError`
+ * for what only the files of a model tell.
+ */
+export function plainTexts(
+  { texts, inputType, pooling, truncate, prompt = "" }: EmbedQuestion,
+  { name }: Provider,
+  canTruncate = false,
+): string[] {
+  const others = { inputType, pooling, truncate: truncate && !canTruncate };
+  const option = Object.entries(others).find(([, value]) => value)?.[0];
+  if (option === undefined) return prompt === "" ? texts : texts.map((text) => prompt + text);
+  throw new ValidationError(`Provider "${name}" does not support ${option}.`, {
+    code: "unsupported",
+    provider: name,
+    hint: option === "inputType" ? "Give the prompt of the model as prompt." : undefined,
+  });
 }
 
 function featuresOf(request: CheckedRequest): OptionalFeature[] {

@@ -92,5 +92,6 @@ test.each<[string, boolean, string[]]>([
 ])("a model with the template %j that sees (%j) can %j", async (template, sees, more) => {
   await cp(fixture("llama"), folder, { recursive: true });
   await writeFile(join(folder, "chat_template.jinja"), template);
-  expect(await capabilitiesOf(folder, sees)).toEqual(["completion", ...more]);
+  const files = { folder, sees, purpose: "generating" } as const;
+  expect(await capabilitiesOf(files)).toEqual(["completion", ...more]);
 });

@@ -248,6 +248,8 @@ describe("readModelFiles", () => {
       dtype: "F32",
       contextLength: 512,
       eosTokenIds: [2],
+      purpose: "generating",
+      sentence: { lowercases: false, prompts: {} },
     });
   });
 

@@ -247,7 +247,8 @@ describe("a changed folder", () => {
 
   test.each<[string, Record<string, unknown>, string]>([
     ["no model", { model: undefined }, 'it has no "model" object'],
-    ["a WordPiece model", { model: { type: "WordPiece", vocab: {} } }, 'a "WordPiece" model; only'],
+    ["a WordLevel model", { model: { type: "WordLevel", vocab: {} } }, 'a "WordLevel" model; only'],
+    ["no unknown token", { model: { type: "WordPiece", vocab: {} } }, '"unk_token" is no token'],
     ["a vocabulary that is a list", { model: { type: "BPE", vocab: [], merges: [] } }, "no object"],
     ["no merges", { model: { type: "BPE", vocab: {} } }, '"merges" is no list'],
     ["an id that is text", { model: { vocab: { a: "1" }, merges: [] } }, 'token "a" no valid id'],

@@ -2,6 +2,7 @@ import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { NativeModel } from "../../src/mlx/native-types.js";
+import { embedderFolder, embedderNames } from "../helpers/embedder-fixtures.js";
 import {
   fixtureFolder,
   generateAll,
@@ -34,9 +35,11 @@ function weightFiles(name: string): string[] {
 
 describeNative("a model computes what mlx-lm does", (addon) => {
   test("every family has a fixture", () => {
-    const families = new Set(
-      fixtures.map((name) => readJson(fixtureFolder(name), "config.json").model_type),
-    );
+    const folders = [
+      ...fixtures.map(fixtureFolder),
+      ...[...embedderNames("embedding"), ...embedderNames("reranking")].map(embedderFolder),
+    ];
+    const families = new Set(folders.map((folder) => readJson(folder, "config.json").model_type));
     expect(addon.modelTypes().filter((type) => !families.has(type))).toEqual([]);
   });
 

@@ -17,6 +17,7 @@ test("vectors come in the order of the texts", () => {
     model: "embed",
     provider: "lmstudio",
     usage: { promptTokens: 4, totalTokens: 4 },
+    warnings: [],
   });
 });
 

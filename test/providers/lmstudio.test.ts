@@ -680,7 +680,11 @@ describe("embeddings", () => {
   test("come from the model that is named, or else from one that makes them", async () => {
     await start({}, { model: undefined });
     for (const model of ["text-embedding-tiny", undefined]) {
-      const { embeddings, ...rest } = await provider.embed(["a", "bb"], model, anyContext());
+      const { embeddings, ...rest } = await provider.embed(
+        { texts: ["a", "bb"] },
+        model,
+        anyContext(),
+      );
       expect(embeddings).toEqual([
         [0.6, 0.8, 0],
         [0.6, -0.8, 0],
@@ -692,14 +696,16 @@ describe("embeddings", () => {
 
   test("are not made by a model that chats", async () => {
     await start();
-    const error = await failureOf(provider.embed(["a"], undefined, anyContext()));
+    const error = await failureOf(provider.embed({ texts: ["a"] }, undefined, anyContext()));
     expect(error).toBeInstanceOf(ModelNotFoundError);
   });
 
   test.each(["wrong-shape", "html", "other-model"] as const)("fail for %s", async (fault) => {
     await start();
     server.fault(fault, { on: "/v1/embeddings" });
-    const error = await failureOf(provider.embed(["a"], "text-embedding-tiny", anyContext()));
+    const error = await failureOf(
+      provider.embed({ texts: ["a"] }, "text-embedding-tiny", anyContext()),
+    );
     expect(error).toMatchObject({
       code: fault === "other-model" ? "model_mismatch" : "protocol",
       model: "text-embedding-tiny",

@@ -223,15 +223,19 @@ describeOllama("a genuine Ollama", () => {
   });
 
   test("makes embeddings, and refuses texts beyond the context", async () => {
-    const { embeddings, model, usage } = await provider.embed(["Hello", "you"], undefined, {
-      signal,
-    });
+    const { embeddings, model, usage } = await provider.embed(
+      { texts: ["Hello", "you"] },
+      undefined,
+      {
+        signal,
+      },
+    );
     expect(embeddings).toHaveLength(2);
     expect(embeddings[0]!.length).toBeGreaterThan(100);
     expect(embeddings[1]).not.toEqual(embeddings[0]);
     expect(model).toBe(server.model);
     expect(usage.promptTokens).toBeGreaterThan(1);
-    const long = provider.embed(["word ".repeat(600)], undefined, { signal });
+    const long = provider.embed({ texts: ["word ".repeat(600)] }, undefined, { signal });
     expect(await failureOf(long)).toBeInstanceOf(ContextLengthError);
   });
 

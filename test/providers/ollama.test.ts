@@ -412,13 +412,13 @@ test("a model is pulled, and its progress told", async () => {
 });
 
 test("texts are embedded, by a model for that where none is named", async () => {
-  const named = await provider.embed(["a", "bb"], "tiny-embed", anyContext());
+  const named = await provider.embed({ texts: ["a", "bb"] }, "tiny-embed", anyContext());
   expect(named).toMatchObject({
     model: "tiny-embed",
     embeddings: [expect.any(Array), expect.any(Array)],
   });
   provider = newProvider({ model: undefined });
-  expect(await provider.embed(["a"], undefined, anyContext())).toMatchObject({
+  expect(await provider.embed({ texts: ["a"] }, undefined, anyContext())).toMatchObject({
     model: "tiny-embed:latest",
   });
 });

@@ -222,7 +222,7 @@ describeOllama("Ollama under /v1", () => {
 
   test("makes a vector of each text", async () => {
     const texts = ["one", "two", "three"];
-    const { embeddings, ...rest } = await provider.embed!(texts, server.model, { signal });
+    const { embeddings, ...rest } = await provider.embed!({ texts }, server.model, { signal });
     expect(embeddings).toHaveLength(3);
     expect(new Set(embeddings.map(({ length }) => length)).size).toBe(1);
     expect(rest).toMatchObject({ model: server.model, provider: "ollama" });
