@@ -8,7 +8,9 @@ export const INDEX = "model.safetensors.index.json";
 
 /** What is needed besides the weights; the README tells the licence. */
 const SMALL_FILES =
-  /^(?:(?:config|generation_config|chat_template|special_tokens_map|added_tokens|vocab|quantize_config|quant_config|adapter_config|preprocessor_config|processor_config|tokenizer[\w.-]*)\.json|[\w.-]+\.jinja|merges\.txt|README\.md)$/;
+  /^(?:(?:config|generation_config|chat_template|modules|sentence_bert_config|config_sentence_transformers|special_tokens_map|added_tokens|vocab|quantize_config|quant_config|adapter_config|preprocessor_config|processor_config|tokenizer[\w.-]*)\.json|[\w.-]+\.jinja|merges\.txt|README\.md)$/;
+/** What sentence-transformers puts behind a model, such as 1_Pooling/config.json. */
+const STEPS = /^\d+_[A-Za-z]+\/(?:config\.json|model\.safetensors)$/;
 const WEIGHTS = /^model[^/]*\.safetensors$/;
 const ADAPTERS = /^(?:adapters|adapter_model)\.safetensors$/;
 const GGUF = /^(?!mmproj)[^/]*\.gguf$/i;
@@ -25,7 +27,7 @@ export function wantedFiles(
     chosen === undefined
       ? (indexed(repository, files, index) ?? weightsOf(repository, files))
       : [namedFile(repository, files, chosen)];
-  const others = files.filter(({ path }) => SMALL_FILES.test(path));
+  const others = files.filter(({ path }) => SMALL_FILES.test(path) || STEPS.test(path));
   const wanted = [
     ...new Set([...others, ...(index === undefined ? [] : indexOf(files)), ...weights]),
   ];

@@ -46,7 +46,11 @@ export interface ConvertedModel {
 
 /** What a folder needs besides its weights and config.json to be a model. */
 const COPIED =
-  /^(?:tokenizer.*\.json|generation_config\.json|(?:pre)?processor_config\.json|special_tokens_map\.json|added_tokens\.json|vocab\.json|merges\.txt|chat_template\.(?:jinja|json)|tokenizer\.model|LICEN[CS]E.*|README\.md)$/i;
+  /^(?:tokenizer.*\.json|generation_config\.json|(?:pre)?processor_config\.json|special_tokens_map\.json|added_tokens\.json|vocab\.json|merges\.txt|chat_template\.(?:jinja|json)|tokenizer\.model|modules\.json|sentence_bert_config\.json|config_sentence_transformers\.json|LICEN[CS]E.*|README\.md)$/i;
+
+/** The folders and files in which sentence-transformers keeps what follows a model. */
+const STEP_FOLDER = /^\d+_[A-Za-z]+$/;
+const STEP_FILES = ["config.json", "model.safetensors"];
 
 /** Writes a model as a folder that mlx-lm reads as well. */
 export async function convertLocalModel(
@@ -169,11 +173,23 @@ async function writeTexts(
   await writeJson(join(folder, "config.json"), withoutForeign(config));
   await writeJson(join(folder, "model.safetensors.index.json"), index);
   if (isGgufFile(files.folder)) return writeGgufTexts(files.folder, folder);
-  for (const name of await readdir(files.folder)) {
-    const file = join(files.folder, name);
-    // Links of the Hugging Face cache are followed: the folder stands for itself.
-    const isFile = COPIED.test(name) && (await stat(file).catch(() => undefined))?.isFile();
-    if (isFile) await copyFile(file, join(folder, name));
+  const present = await readdir(files.folder);
+  await copyFiles(
+    files.folder,
+    folder,
+    present.filter((name) => COPIED.test(name)),
+  );
+  for (const name of present.filter((each) => STEP_FOLDER.test(each))) {
+    await makeFolder(join(folder, name));
+    await copyFiles(join(files.folder, name), join(folder, name), STEP_FILES);
+  }
+}
+
+/** Links of the Hugging Face cache are followed: a folder stands for itself. */
+async function copyFiles(from: string, to: string, names: string[]): Promise<void> {
+  for (const name of names) {
+    const isFile = (await stat(join(from, name)).catch(() => undefined))?.isFile();
+    if (isFile) await copyFile(join(from, name), join(to, name));
   }
 }
 

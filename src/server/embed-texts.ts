@@ -7,16 +7,17 @@ import type { Service } from "./service.js";
 export interface EmbedQuestion {
   model?: string | null | undefined;
   texts: string | string[];
+  dimensions?: number | null | undefined;
   signal: AbortSignal;
 }
 
 /** One vector for each text; throws a `Refusal` where the provider has none. */
 export async function embedTexts(
   service: Service,
-  { model: name, texts, signal }: EmbedQuestion,
+  { model: name, texts, dimensions, signal }: EmbedQuestion,
 ): Promise<EmbeddingResponse> {
   const model = modelFor(service, name ?? undefined);
-  const options = model === undefined ? { signal } : { model, signal };
+  const options = { model, dimensions: dimensions ?? undefined, signal };
   const leave = await service.gate.enter(signal);
   return service.client.embed(texts, options).catch(refuseUnsupported).finally(leave);
 }

@@ -50,6 +50,16 @@ describe("a download", () => {
     }
   });
 
+  test("brings what follows a model that embeds", async () => {
+    const files = filesOf("org/tiny");
+    const steps = ["modules.json", "1_Pooling/config.json", "2_Dense/model.safetensors"];
+    for (const name of [...steps, "onnx/config.json"]) files[name] = Buffer.from("{}");
+    await folders.pull("org/tiny");
+    const contents = Object.keys(await folders.contents("org/tiny"));
+    expect(contents).toEqual(expect.arrayContaining(steps));
+    expect(contents).not.toContain("onnx/config.json");
+  });
+
   test("lies in the cache as huggingface_hub lays it out", async () => {
     await folders.pull("org/tiny");
     const commit = folders.hub.commitOf("org/tiny");

@@ -4,11 +4,14 @@ import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { LLMClient } from "../../src/client.js";
 import { convertModel } from "../../src/convert-model.js";
 import { convertLocalModel } from "../../src/mlx/convert-model.js";
 import type { NativeAddon } from "../../src/mlx/native-types.js";
 import type { Quantize, WeightType } from "../../src/quantize.js";
 import { readSafetensorsHeader } from "../../src/mlx/safetensors.js";
+import { NO_SOURCES } from "../helpers/client-calls.js";
+import { embedderFolder, embeddingCases } from "../helpers/embedder-fixtures.js";
 import {
   fixtureFolder,
   generateAll,
@@ -148,6 +151,18 @@ describeNative("a converted model", (addon) => {
     const folder = join(scratch, "converted");
     await convertModel({ model, folder });
     expect(await readdir(folder)).not.toContain("LICENSES");
+  });
+
+  test("keeps what follows a model that embeds", async () => {
+    const folder = join(scratch, "converted");
+    await convertModel({ model: embedderFolder("embeddinggemma"), folder, dtype: "float32" });
+    await using client = new LLMClient({ provider: "mlx" }, NO_SOURCES);
+    const [given] = embeddingCases("embeddinggemma");
+    const { embeddings } = await client.embed(given!.texts, { model: folder });
+    for (const [row, vector] of embeddings.entries()) {
+      const distances = vector.map((number, place) => number - given!.vectors[row]![place]!);
+      expect(Math.max(...distances.map(Math.abs))).toBeLessThan(1e-4);
+    }
   });
 
   test("comes with its tokenizer and template, and leaves nothing else beside it", async () => {

@@ -4,6 +4,8 @@ import OpenAI from "openai";
 import { LLMClient, mlxMemory } from "../../src/index.js";
 import { createServer, type LLMServer } from "../../src/server/index.js";
 import { NO_SOURCES } from "../helpers/client-calls.js";
+import { embeddersFolder } from "../helpers/embedder-fixtures.js";
+import { floatsFromBase64 } from "../helpers/model-fixtures.js";
 import { describeNative } from "../helpers/native.js";
 
 const content = "What is 7 + 5?";
@@ -168,7 +170,7 @@ describeNative("a server over MLX", () => {
     expect(text).toContain(`llm_client_mlx_memory_bytes{kind="peak"} ${mlxMemory()!.peak}\n`);
   });
 
-  test("says that it has no embeddings", async () => {
+  test("refuses to embed with a model that is not", async () => {
     const refused = openai.embeddings.create({ model: "demo", input: "river" });
     await expect(refused).rejects.toMatchObject({ status: 501, code: "not_supported" });
   });
@@ -181,3 +183,34 @@ describeNative("a server over MLX", () => {
     while ((await running()).length > 0) await new Promise((resolve) => setTimeout(resolve, 20));
   });
 });
+
+describeNative("embeddings over MLX", () => {
+  test("embeds with a model that is made for it, as numbers and as bytes", async () => {
+    await using client = new LLMClient({ provider: "mlx", baseUrl: embeddersFolder }, NO_SOURCES);
+    await using server = createServer(client, { port: 0, drainTimeout: 0 });
+    const baseURL = `${await server.listen()}/v1`;
+    const openai = new OpenAI({ baseURL, apiKey: "unused", maxRetries: 0 });
+    const model = "bert";
+    const { embeddings } = await client.embed(["river", "bank"], { model, dimensions: 16 });
+    for (const encoding_format of [undefined, "float", "base64"] as const) {
+      const reply = await openai.embeddings.create({
+        model,
+        input: ["river", "bank"],
+        dimensions: 16,
+        ...(encoding_format && { encoding_format }),
+      });
+      const given = reply.data.map(({ embedding }) =>
+        encoding_format === "base64" ? floatsOf(embedding as unknown) : embedding,
+      );
+      expect(given.map((vector) => vector.map(Math.fround))).toEqual(
+        embeddings.map((vector) => vector.map(Math.fround)),
+      );
+      expect(reply.usage.prompt_tokens).toBeGreaterThan(2);
+    }
+  });
+});
+
+/** The numbers of a vector in base64. */
+function floatsOf(text: unknown): number[] {
+  return Array.from(floatsFromBase64(String(text)));
+}

@@ -11,6 +11,7 @@ export const embeddingsSchema = z.strictObject(
   {
     model: may(text),
     input: z.union([text, z.array(text).check(z.minLength(1, "a text"))], "a text, or texts"),
+    dimensions: may(z.int("a whole number").check(z.minimum(1, "1 or more"))),
     encoding_format: may(z.enum(["float", "base64"], '"float" or "base64"')),
     user: anything,
   },
@@ -23,7 +24,7 @@ export async function embed(
   body: z.infer<typeof embeddingsSchema>,
   signal: AbortSignal,
 ): Promise<object> {
-  const question = { model: body.model, texts: body.input, signal };
+  const question = { model: body.model, texts: body.input, dimensions: body.dimensions, signal };
   const { embeddings, usage, model } = await embedTexts(service, question);
   const isBase64 = body.encoding_format === "base64";
   const tokens = usage.promptTokens ?? 0;
