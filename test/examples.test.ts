@@ -2,6 +2,7 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { embedderFolder } from "./helpers/embedder-fixtures.js";
 import { describeNative } from "./helpers/native.js";
 import { runCli } from "./helpers/run-cli.js";
 import { type FakeLmStudio, startFakeLmStudio } from "./servers/fake-lm-studio.js";
@@ -289,5 +290,21 @@ describeNative("serve.mjs", () => {
     const result = await run("serve.mjs");
     expect(result).toMatchObject({ code: 0, stdout: expect.stringContaining("12") });
     expect(result.stderr).toMatch(/^listening on http:\/\/127\.0\.0\.1:\d+\n$/);
+  });
+});
+
+describeNative("embed.mjs and rerank.mjs", () => {
+  const passages = ["The bank lends money.", "A river runs past the mill."].join("\n");
+
+  test("search the lines of a file by meaning", async () => {
+    const text = join(home, "passages.txt");
+    await writeFile(text, passages);
+    const found = await run("embed.mjs", [embedderFolder("bert"), "The bank lends money.", text]);
+    expect(found.code).toBe(0);
+    expect(found.stdout).toMatch(/^0\.\d+ The bank lends money\.\n-?\d\.\d+ A river/);
+    const models = [embedderFolder("bert"), embedderFolder("bert-reranker")];
+    const ranked = await run("rerank.mjs", [...models, "Who lends money?", text]);
+    expect(ranked).toMatchObject({ code: 0, stderr: "" });
+    expect(ranked.stdout.trimEnd().split("\n")).toHaveLength(2);
   });
 });

@@ -5,6 +5,7 @@ import { completionCommand, runCompletion } from "./completion.js";
 import { convertCommand, runConvert } from "./convert.js";
 import { configCommand, runConfig } from "./config.js";
 import { doctorCommand, runDoctor } from "./doctor.js";
+import { embedCommand, runEmbed } from "./embed.js";
 import { EXIT } from "./exit-codes.js";
 import { generateCommand, runGenerate } from "./generate.js";
 import { healthCommand, runHealth } from "./health.js";
@@ -12,6 +13,7 @@ import { fitCommand, runFit } from "./fit.js";
 import type { Io } from "./io.js";
 import { modelsCommand, runModels } from "./models.js";
 import { pullCommand, runPull } from "./pull.js";
+import { rerankCommand, runRerank } from "./rerank.js";
 import { runServe, serveCommand } from "./serve.js";
 import { readVersion } from "./version.js";
 
@@ -43,6 +45,8 @@ export async function runProgram(
     .addCommand(generateCommand((options) => runGenerate(options, io)))
     .addCommand(chatCommand((options) => runChat(options, io)))
     .addCommand(cachePromptCommand((options) => runCachePrompt(options, io)))
+    .addCommand(embedCommand((options) => runEmbed(options, io)))
+    .addCommand(rerankCommand((options) => runRerank(options, io)))
     .addCommand(modelsCommand((options) => runModels(options, io)))
     .addCommand(pullCommand((options) => runPull(options, io)))
     .addCommand(

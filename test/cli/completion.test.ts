@@ -28,12 +28,14 @@ const COMMANDS = [
   "config",
   "convert",
   "doctor",
+  "embed",
   "fit",
   "generate",
   "health",
   "help",
   "models",
   "pull",
+  "rerank",
   "serve",
 ];
 const PROVIDERS = ["auto", "lmstudio", "mlx", "ollama"];
@@ -53,6 +55,7 @@ const OFFERS: [string, string[]][] = [
   ["llm-client pull --off", ["--offline"]],
   ["llm-client config ", ["explain", "help", "path", "show"]],
   ["llm-client config show --t", ["--timeout"]],
+  ["llm-client embed --input-type ", ["document", "query"]],
   ["llm-client fit --con", ["--context"]],
   ["llm-client fit --quantize mxfp", ["mxfp4", "mxfp8"]],
   ["llm-client completion ", ["bash", "fish", "zsh"]],

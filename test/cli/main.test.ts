@@ -28,6 +28,8 @@ describe("help", () => {
       "generate",
       "chat",
       "cache-prompt",
+      "embed",
+      "rerank",
       "models",
       "pull",
       "health",
@@ -44,6 +46,8 @@ describe("help", () => {
   test.each([
     "generate",
     "chat",
+    "embed",
+    "rerank",
     "models",
     "pull",
     "health",

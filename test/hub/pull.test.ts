@@ -55,9 +55,9 @@ describe("a download", () => {
     const steps = ["modules.json", "1_Pooling/config.json", "2_Dense/model.safetensors"];
     for (const name of [...steps, "onnx/config.json"]) files[name] = Buffer.from("{}");
     await folders.pull("org/tiny");
-    const contents = Object.keys(await folders.contents("org/tiny"));
-    expect(contents).toEqual(expect.arrayContaining(steps));
-    expect(contents).not.toContain("onnx/config.json");
+    const paths = (await folders.paths()).join("\n");
+    for (const name of steps) expect(paths).toContain(name);
+    expect(paths).not.toContain("onnx");
   });
 
   test("lies in the cache as huggingface_hub lays it out", async () => {
