@@ -3,8 +3,8 @@ import { Ollama } from "ollama";
 import OpenAI from "openai";
 import { LLMClient, mlxMemory } from "../../src/index.js";
 import { createServer, type LLMServer } from "../../src/server/index.js";
+import { embedderFolder, embeddersFolder } from "../helpers/embedder-fixtures.js";
 import { NO_SOURCES } from "../helpers/client-calls.js";
-import { embeddersFolder } from "../helpers/embedder-fixtures.js";
 import { floatsFromBase64 } from "../helpers/model-fixtures.js";
 import { describeNative } from "../helpers/native.js";
 
@@ -168,6 +168,27 @@ describeNative("a server over MLX", () => {
     expect(peak).toBeGreaterThanOrEqual(active);
     const text = await (await fetch(`${url}/metrics`)).text();
     expect(text).toContain(`llm_client_mlx_memory_bytes{kind="peak"} ${mlxMemory()!.peak}\n`);
+  });
+
+  test("gives the vectors of a model for embedding, to every genuine client", async () => {
+    const name = embedderFolder("bert");
+    await using embedder = new LLMClient({ provider: "mlx", model: name }, NO_SOURCES);
+    await using over = createServer(embedder, { port: 0, model: name });
+    const address = await over.listen();
+    const input = ["river", "bank"];
+    const { embeddings } = await embedder.embed(input);
+    const genuine = new OpenAI({ baseURL: `${address}/v1`, apiKey: "unused", maxRetries: 0 });
+    const { data } = await genuine.embeddings.create({ model: name, input });
+    const ollama = new Ollama({ host: address });
+    for (const vectors of [
+      data.map(({ embedding }) => embedding),
+      (await ollama.embed({ model: name, input })).embeddings,
+    ]) {
+      for (const [row, vector] of vectors.entries()) {
+        const apart = vector.map((value, place) => Math.abs(value - embeddings[row]![place]!));
+        expect(Math.max(...apart)).toBeLessThan(1e-5);
+      }
+    }
   });
 
   test("refuses to embed with a model that is not", async () => {

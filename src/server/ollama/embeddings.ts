@@ -12,7 +12,9 @@ export async function embed(
   signal: AbortSignal,
 ): Promise<object> {
   const startedAt = performance.now();
-  const reply = await embedTexts(service, { model: body.model, texts: body.input, signal });
+  const { model: name, input: texts, dimensions, truncate } = body;
+  const question = { model: name, texts, dimensions, truncate: truncate ?? true, signal };
+  const reply = await embedTexts(service, question);
   const { model, embeddings, usage } = reply;
   return {
     model,
@@ -29,16 +31,18 @@ export async function embedOne(
   body: OldEmbedBody,
   signal: AbortSignal,
 ): Promise<object> {
-  const reply = await embedTexts(service, { model: body.model, texts: body.prompt, signal });
+  const question = { model: body.model, texts: body.prompt, truncate: true, signal };
+  const reply = await embedTexts(service, question);
   return { embedding: reply.embeddings[0], ...warningsOf(body, reply) };
 }
 
 /** What is only for chats here. */
 function warningsOf(
   { keep_alive, options }: EmbedBody | OldEmbedBody,
-  { provider }: EmbeddingResponse,
+  { provider, warnings: said }: EmbeddingResponse,
 ): object {
   const names = Object.entries({ keep_alive, options }).filter(([, value]) => value != null);
-  const warnings = names.map(([name]) => `${name} was left out: ${provider} is not told it here`);
+  const left = names.map(([name]) => `${name} was left out: ${provider} is not told it here`);
+  const warnings = [...said, ...left];
   return warnings.length > 0 ? { warnings } : {};
 }

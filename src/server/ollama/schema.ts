@@ -146,7 +146,7 @@ export const embedSchema = z.strictObject(
       [allow.text("a text that is not empty"), z.array(z.string()).check(z.minLength(1, "a text"))],
       "a text, or texts",
     ),
-    // Texts that are too long are refused, whatever it says: half of one has another vector.
+    dimensions: may(allow.whole(1)),
     truncate: may(allow.flag()),
   },
   "an object { model, input }",

@@ -11,8 +11,8 @@ export const embeddingsSchema = z.strictObject(
   {
     model: may(text),
     input: z.union([text, z.array(text).check(z.minLength(1, "a text"))], "a text, or texts"),
-    dimensions: may(z.int("a whole number").check(z.minimum(1, "1 or more"))),
     encoding_format: may(z.enum(["float", "base64"], '"float" or "base64"')),
+    dimensions: may(allow.whole(1)),
     user: anything,
   },
   "an object { model, input }",
