@@ -60,7 +60,7 @@ describe("what is loaded", () => {
     const files = await loadedFiles(code);
     expect(files).toContain(esModule);
     expect(files.filter((file) => !isFirst(file))).toEqual([]);
-    expect(files.length).toBeLessThan(14);
+    expect(files.length).toBeLessThan(15);
   });
 
   test("requiring the package takes one file", async () => {

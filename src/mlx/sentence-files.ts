@@ -5,17 +5,7 @@ import { isObject, type Json, readJsonList, readJsonObject } from "./json-file.j
 import type { NativeDense } from "./native-types.js";
 import { readSafetensorsHeader } from "./safetensors.js";
 
-/** How sentence-transformers names the ways to pool, in the order in which it joins several. */
-export const POOLINGS: readonly Pooling[] = [
-  "cls",
-  "max",
-  "mean",
-  "mean_sqrt_len_tokens",
-  "weightedmean",
-  "lasttoken",
-];
-
-/** The keys under which older files say which of them are on. */
+/** The keys under which older files say how to pool, in the order in which several are joined. */
 const POOLING_FLAGS: Record<string, Pooling> = {
   pooling_mode_cls_token: "cls",
   pooling_mode_max_tokens: "max",
@@ -24,6 +14,8 @@ const POOLING_FLAGS: Record<string, Pooling> = {
   pooling_mode_weightedmean_tokens: "weightedmean",
   pooling_mode_lasttoken: "lasttoken",
 };
+
+const POOLINGS = Object.values(POOLING_FLAGS);
 
 /** How hidden states become a vector. */
 export interface VectorSteps {
