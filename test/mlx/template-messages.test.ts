@@ -145,3 +145,15 @@ test("values are written as Python writes them", async () => {
     "it's;[1.5, 'x\\ny', None, True];{'d': False};None;plain;",
   );
 });
+
+test("a message with images comes as its parts, without what the images show", async () => {
+  const template = await templateOf("{{ messages | tojson }}");
+  const content: Message["content"] = [
+    { type: "image", image: "data:image/png;base64,AA==" },
+    { type: "text", text: "What?" },
+  ];
+  const parts = [{ type: "image" }, { type: "text", text: "What?" }];
+  expect(JSON.parse(template.render({ messages: [{ role: "user", content }] }))).toEqual([
+    { role: "user", content: parts },
+  ]);
+});
