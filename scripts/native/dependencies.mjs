@@ -19,6 +19,9 @@ const here = join(root, "scripts", "native");
 const dependenciesFile = join(cache, "dependencies.cmake");
 const MLX_C_VERSION = "0.6.0";
 
+/** What is built, and with which options of CMake; scripts/check-macos.mjs has another one. */
+const thisGoal = { platform: process.platform, arch: process.arch, cache, options: [] };
+
 /** Where prebuildify takes the licences from that travel with the binaries. */
 export const licenceFolder = join(cache, "licences");
 
@@ -44,8 +47,10 @@ export function prepareDependencies({ bundled }) {
     say(`mlx-c: installed, ${installed.mlxC}`);
     return writeDependencies(heading, { ...installed, llguidance, runtimeFiles: [] });
   }
-  const mlx = fetchMlx();
-  const mlxC = buildMlxC(mlx.cmakeFolder, source);
+  const reason = unsupportedReason(thisMachine());
+  if (reason) throw new BuildError(reason);
+  const mlx = fetchMlx(thisGoal);
+  const mlxC = buildMlxC(mlx.cmakeFolder, thisGoal, source);
   const { cmakeFolder, runtimeFiles } = mlx;
   return writeDependencies(heading, { mlx: cmakeFolder, mlxC, llguidance, runtimeFiles });
 }
@@ -79,10 +84,7 @@ function findInstalled() {
 }
 
 /** Fetches the pinned wheel with pip, which verifies its checksum, and unpacks it. */
-function fetchMlx() {
-  const reason = unsupportedReason(thisMachine());
-  if (reason) throw new BuildError(reason);
-  const { platform, arch } = process;
+export function fetchMlx({ platform, arch, cache }) {
   const wheel = wheelFor(platform, arch);
   const folder = join(cache, `mlx-${MLX_VERSION}-${platform}-${arch}`);
 
@@ -94,7 +96,7 @@ function fetchMlx() {
     const download = join(cache, "download");
     const unpacked = join(cache, "unpacked");
     for (const path of [download, unpacked]) rmSync(path, { recursive: true, force: true });
-    const requirements = join(here, "requirements-mlx.txt");
+    const requirements = join(here, `requirements-mlx-${platform}.txt`);
     const pip = ["-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"];
     pip.push("--require-hashes", "--platform", wheel.pipPlatform, "--dest", download);
     run("python3", [...pip, "--requirement", requirements], { purpose: "Fetching MLX" });
@@ -128,9 +130,10 @@ function thisMachine() {
 }
 
 /** Builds mlx-c as a static library on the fetched MLX; returns its CMake folder. */
-function buildMlxC(mlxFolder, givenSource) {
+export function buildMlxC(mlxFolder, goal, givenSource) {
+  const { platform, arch, cache } = goal;
   const version = givenSource ? "given" : MLX_C_VERSION;
-  const prefix = join(cache, `mlx-c-${version}-${process.platform}-${process.arch}`);
+  const prefix = join(cache, `mlx-c-${version}-${platform}-${arch}`);
   const cmakeFolder = join(prefix, "share", "cmake", "MLXC");
   if (existsSync(prefix) && !givenSource) return cmakeFolder;
   const source = givenSource ?? mlxCSourceFromCargo();
@@ -151,6 +154,7 @@ function buildMlxC(mlxFolder, givenSource) {
     "-Wno-dev",
     `-DMLX_DIR=${mlxFolder}`,
     `-DCMAKE_INSTALL_PREFIX=${unfinished}`,
+    ...goal.options,
   ];
   const purpose = "Building mlx-c";
   run("cmake", ["-S", source, "-B", build, ...options], { purpose });
@@ -183,10 +187,15 @@ function copyLicence(file, name) {
   cpSync(file, join(licenceFolder, `LICENSE-${name}.txt`));
 }
 
-function writeDependencies(heading, { mlx, mlxC, llguidance, runtimeFiles }) {
+function writeDependencies(heading, found) {
   mkdirSync(cache, { recursive: true });
+  writeFileSync(dependenciesFile, `${heading}\n${describeDependencies(found)}`);
+  return answer(found.runtimeFiles);
+}
+
+/** What CMakeLists.txt includes. */
+export function describeDependencies({ mlx, mlxC, llguidance, runtimeFiles }) {
   const lines = [
-    heading,
     `set(MLX_DIR "${mlx}")`,
     `set(MLXC_DIR "${mlxC}")`,
     `set(MLX_RUNTIME_FILES ${runtimeFiles.map((file) => `"${file}"`).join(" ")})`,
@@ -194,8 +203,7 @@ function writeDependencies(heading, { mlx, mlxC, llguidance, runtimeFiles }) {
     `set(LLGUIDANCE_HEADERS ${llguidance ? `"${llguidance.headers}"` : ""})`,
     `set(LLGUIDANCE_VERSION ${LLGUIDANCE_VERSION})`,
   ];
-  writeFileSync(dependenciesFile, `${lines.join("\n")}\n`);
-  return answer(runtimeFiles);
+  return `${lines.join("\n")}\n`;
 }
 
 /** An installed MLX is found by its path, so nothing has to lie beside the addon. */

@@ -7,38 +7,39 @@ import { root, run, say, works } from "./tools.mjs";
 export const LLGUIDANCE_VERSION = "1.9.1";
 
 const crate = join(root, "native", "grammar");
+const thisGoal = { platform: process.platform, arch: process.arch };
 const manifest = ["--locked", "--manifest-path", join(crate, "Cargo.toml")];
 
 /**
  * Returns the library and the folder of its header; undefined without cargo, and the addon then
- * says so where a grammar is asked for. Its licences are put into a folder.
+ * says so where a grammar is asked for. Its licences are put into a folder. It is for this machine,
+ * unless another goal has a target of Rust, with what cargo needs for it.
  */
-export function buildLlguidance(cache, licenceFolder) {
+export function buildLlguidance(cache, licenceFolder, goal = thisGoal) {
   if (!works("cargo", ["--version"])) {
     say("llguidance: left out, because cargo is missing; replies then cannot be kept to a schema");
     return undefined;
   }
   const lock = readFileSync(join(crate, "Cargo.lock"), "utf8");
-  const folder = join(
-    cache,
-    `llguidance-${LLGUIDANCE_VERSION}-${process.platform}-${process.arch}`,
-  );
+  const folder = join(cache, `llguidance-${LLGUIDANCE_VERSION}-${goal.platform}-${goal.arch}`);
   const library = join(folder, "libgrammar.a");
   const stamp = join(folder, "Cargo.lock");
   if (existsSync(stamp) && readFileSync(stamp, "utf8") === lock) {
     return { library, headers: folder };
   }
   say(`llguidance: building ${LLGUIDANCE_VERSION} with cargo (about a minute)`);
-  const target = join(cache, "llguidance-build");
-  run("cargo", ["build", "--release", "--quiet", "--target-dir", target, ...manifest], {
+  const built = join(cache, "llguidance-build");
+  const target = goal.target ? ["--target", goal.target] : [];
+  const options = ["--release", "--quiet", "--target-dir", built, ...target, ...manifest];
+  run("cargo", ["build", ...options], {
     purpose: "Building llguidance",
     // No path of the building machine gets into the binary.
-    env: { ...process.env, RUSTFLAGS: `--remap-path-prefix=${cargoHome()}=cargo` },
+    env: { ...process.env, RUSTFLAGS: `--remap-path-prefix=${cargoHome()}=cargo`, ...goal.env },
   });
   const packages = linkedPackages();
   const { manifest_path } = packages.find(({ name }) => name === "llguidance");
   mkdirSync(folder, { recursive: true });
-  cpSync(join(target, "release", "libgrammar.a"), library);
+  cpSync(join(built, goal.target ?? "", "release", "libgrammar.a"), library);
   cpSync(join(dirname(manifest_path), "llguidance.h"), join(folder, "llguidance.h"));
   mkdirSync(licenceFolder, { recursive: true });
   writeFileSync(join(licenceFolder, "LICENSE-llguidance.txt"), licencesOf(packages));
