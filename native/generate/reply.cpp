@@ -74,7 +74,8 @@ void Reply::recall(PrefixCache& prefixes) {
   // All of its tokens tell an image from another one, some of them might not.
   for (auto image = options_.images.rbegin(); image != options_.images.rend(); image++) {
     const auto [start, stop] = std::pair<size_t, size_t>(image->start, image->stop);
-    if (found && start < found->tokens && found->tokens < stop) found = find_prefix(prefixes, start);
+    if (found && start < found->tokens && found->tokens < stop)
+      found = find_prefix(prefixes, start);
   }
   if (!found) return;
   timeline_.cache = std::move(found->cache);

@@ -62,9 +62,9 @@ struct GenerationOptions {
   size_t cache_bytes = 0;                         // that it may take, as far as is known
   size_t memory_limit = 0;                        // bytes; above it newcomers wait, 0 for none
   bool use_prefix_cache = true;
-  int tokens_before = 0;        // that the cache holds before the prompt
+  int tokens_before = 0;            // that the cache holds before the prompt
   std::vector<PromptImage> images;  // in the order of their places
-  std::vector<int> boundaries;  // places of the prompt where a later one may part from it
+  std::vector<int> boundaries;      // places of the prompt where a later one may part from it
   SpeculationOptions speculation;
   SamplingOptions sampling;
   std::shared_ptr<const Grammar> grammar;  // nothing for a free reply

@@ -23,8 +23,7 @@ class Masks {
  public:
   /// For tokens (B, L) that are about to be appended. Those of an image look at all of it; such
   /// tokens have no other rows beside them.
-  Masks(
-      const Cache& cache, const mx::array& tokens, std::span<const SeenImage> images = {});
+  Masks(const Cache& cache, const mx::array& tokens, std::span<const SeenImage> images = {});
 
   /// Rows of the batch.
   int batch() const { return batch_; }

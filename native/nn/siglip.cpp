@@ -88,8 +88,7 @@ array SiglipTower::operator()(const array& pixels) const {
 }
 
 array SiglipTower::embed(const array& pixels) const {
-  const auto [n, p, c] =
-      std::tuple(args_.patches_per_side(), args_.patch_size, args_.num_channels);
+  const auto [n, p, c] = std::tuple(args_.patches_per_side(), args_.patch_size, args_.num_channels);
   const array x = mx::astype(pixels, patch_embedding_.dtype());
   const array patches = mx::transpose(mx::reshape(x, {n, p, n, p, c}), {0, 2, 1, 3, 4});
   const array rows = mx::reshape(patches, {n * n, p * p * c});
