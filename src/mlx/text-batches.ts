@@ -15,13 +15,15 @@ export interface TextBatch {
   texts: NativeTexts;
 }
 
-/** Puts texts of like lengths together, so that little is padded; the longest come first. */
+/** Puts texts of like lengths together, so that at most half is padding; the longest come first. */
 export function* batchesOf(all: readonly TokenText[]): Generator<TextBatch> {
   const lengthAt = (place: number) => all[place]!.tokens.length;
   const places = [...all.keys()].sort((a, b) => lengthAt(b) - lengthAt(a));
   while (places.length > 0) {
-    const count = Math.max(1, Math.floor(MOST_TOKENS / lengthAt(places[0]!)));
-    const taken = places.splice(0, count);
+    const longest = lengthAt(places[0]!);
+    const most = Math.max(1, Math.floor(MOST_TOKENS / longest));
+    const shorter = places.findIndex((place) => lengthAt(place) < longest / 2);
+    const taken = places.splice(0, shorter < 0 ? most : Math.min(most, shorter));
     yield { places: taken, texts: joined(taken.map((place) => all[place]!)) };
   }
 }
