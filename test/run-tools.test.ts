@@ -112,6 +112,7 @@ describe("the model is told", () => {
         properties: { at: { type: "array", items: { type: "string" } } },
         required: ["at"],
         if: { properties: { at: { maxItems: 0 } } },
+        // biome-ignore lint/suspicious/noThenProperty: a keyword of JSON Schema
         then: { properties: { at: true } },
       },
       execute: () => "seen",
