@@ -85,7 +85,8 @@ class Attention {
  public:
   Attention(const ModelArgs& args, Weights& weights, const std::string& path)
       : n_heads_(args.num_attention_heads),
-        scale_(1.0f / std::sqrt(static_cast<float>(args.hidden_size / n_heads_))),
+        scale_(
+            1.0f / std::sqrt(static_cast<float>(args.hidden_size) / static_cast<float>(n_heads_))),
         query_(weights, path + ".self.query", args.hidden_size, args.hidden_size, true),
         key_(weights, path + ".self.key", args.hidden_size, args.hidden_size, true),
         value_(weights, path + ".self.value", args.hidden_size, args.hidden_size, true),

@@ -91,7 +91,8 @@ class Attention {
  public:
   Attention(const ModelArgs& args, Weights& weights, const std::string& path, const RoPE& rope)
       : n_heads_(args.num_attention_heads),
-        scale_(1.0f / std::sqrt(static_cast<float>(args.hidden_size / n_heads_))),
+        scale_(
+            1.0f / std::sqrt(static_cast<float>(args.hidden_size) / static_cast<float>(n_heads_))),
         Wqkv_(
             weights, path + ".Wqkv", args.hidden_size, checked_product(3, args.hidden_size),
             args.attention_bias),

@@ -46,7 +46,7 @@ SiglipTower::Args::Args(const Config& config)
 
 SiglipTower::Layer::Layer(const Args& args, Weights& weights, const std::string& path)
     : n_heads(args.num_attention_heads),
-      scale(1.0f / std::sqrt(static_cast<float>(args.hidden_size / n_heads))),
+      scale(1.0f / std::sqrt(static_cast<float>(args.hidden_size) / static_cast<float>(n_heads))),
       q_proj(weights, path + ".self_attn.q_proj", args.hidden_size, args.hidden_size, true),
       k_proj(weights, path + ".self_attn.k_proj", args.hidden_size, args.hidden_size, true),
       v_proj(weights, path + ".self_attn.v_proj", args.hidden_size, args.hidden_size, true),

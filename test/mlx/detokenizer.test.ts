@@ -205,7 +205,7 @@ describe("decoders", () => {
   });
 
   test.each([
-    [{ type: "WordPiece" }, 'a decoder "WordPiece", which is not supported'],
+    [{ type: "CTC" }, 'a decoder "CTC", which is not supported'],
     [{ type: "Replace", pattern: { Regex: "a" }, content: "" }, "not one of a string by a string"],
     [{ type: "Sequence" }, 'no list "decoders"'],
     ["ByteLevel", '"decoder" that is no object'],
