@@ -7,7 +7,7 @@ export default {
   moduleFileExtensions: ["ts", "mts", "js", "mjs", "cjs", "json", "node"],
   transform: {
     // .mjs too: the tests of the build scripts import them.
-    "\\.(ts|mjs)$|/node_modules/(p-queue|p-timeout|eventemitter3|jsonriver)/": [
+    "\\.(ts|mjs)$|/node_modules/(p-queue|p-timeout|eventemitter3|jsonriver|jose|pkce-challenge)/": [
       "@swc/jest",
       {
         jsc: { parser: { syntax: "typescript" }, target: "es2022" },
@@ -17,7 +17,7 @@ export default {
     ],
   },
   // These come as modules only, which jest does not read.
-  transformIgnorePatterns: ["/node_modules/(?!(p-queue|p-timeout|eventemitter3|jsonriver)/)"],
+  transformIgnorePatterns: ["/node_modules/(?!(p-queue|p-timeout|eventemitter3|jsonriver|jose|pkce-challenge)/)"],
   // Sources import each other as "./name.js", as Node does; the files are still TypeScript here.
   moduleNameMapper: {
     "^(\\.{1,2}/.*)\\.js$": "$1",

@@ -5,7 +5,7 @@ import { cpSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
-import { bundleCli } from "./bundle-cli.mjs";
+import { bundleCli, REQUIRE } from "./bundle-cli.mjs";
 import { licensesOf } from "./licenses.mjs";
 
 process.chdir(fileURLToPath(new URL("..", import.meta.url)));
@@ -63,7 +63,26 @@ function leaveClient({ onResolve }) {
   );
 }
 
+// The SDK of MCP comes along: its packages would triple what everyone installs.
+const mcp = {
+  ...library,
+  entryPoints: ["src/mcp/index.ts"],
+  external: ["ajv", "ajv-formats"],
+  // Names stay, for stack traces.
+  minifySyntax: true,
+  minifyWhitespace: true,
+  plugins: [{ name: "client", setup: leaveClient }],
+};
+const bundledMcp = await build({
+  ...mcp,
+  outfile: "dist/esm/mcp/index.js",
+  format: "esm",
+  banner: { js: REQUIRE },
+});
+await build({ ...mcp, ...commonJs, outfile: "dist/cjs/mcp/index.js" });
+
 writeFileSync("dist/licenses.txt", licensesOf(metafile));
+writeFileSync("dist/esm/mcp/licenses.txt", licensesOf(bundledMcp.metafile));
 await bundleCli();
 
 // The same declarations serve both; the package.json makes TypeScript read them as CommonJS there.

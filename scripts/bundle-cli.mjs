@@ -6,7 +6,7 @@ import { build } from "esbuild";
 import { licensesOf } from "./licenses.mjs";
 
 /** Bundled CommonJS packages ask for Node's own modules by `require`. */
-const REQUIRE = [
+export const REQUIRE = [
   'import { createRequire as makeRequire } from "node:module";',
   "const require = makeRequire(import.meta.url);",
 ].join("");

@@ -61,6 +61,11 @@ const rules = [
     never: imports('\\.\\./(?!index\\.js")'),
   })),
   {
+    says: "src/mcp/ may import only src/index.ts and a few helpers",
+    in: /^src\/mcp\//,
+    never: imports('\\.\\./(?!(index|regular-file|schemas|validation)\\.js")'),
+  },
+  {
     says: "the protocols of the server may not know each other",
     in: /^src\/server\/\w+\//,
     never: imports("\\.\\./(openai|anthropic|ollama)/"),

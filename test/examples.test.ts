@@ -140,6 +140,25 @@ describe("tools.mjs", () => {
   });
 });
 
+describe("mcp.mjs", () => {
+  test("calls the tools of a server and prints the answer", async () => {
+    const program = fileURLToPath(new URL("fixtures/programs/mcp-server.mjs", import.meta.url));
+    const sums = { command: process.execPath, args: [program, "stdio", "add"] };
+    const config = join(home, "mcp.json");
+    await writeFile(config, JSON.stringify({ mcpServers: { sums } }));
+    ollama.replies.once({ toolCalls: [{ name: "add", arguments: { a: 7, b: 5 } }] });
+    ollama.replies.set((body) => ({
+      text: [`It is ${(body.messages as { content: string }[]).at(-1)!.content}.`],
+    }));
+    const question = [config, "What is 7 + 5?"];
+    expect(await run("mcp.mjs", question, { LLM_CLIENT_MODEL: "calls" })).toMatchObject({
+      code: 0,
+      stdout: "It is 12.\n",
+      stderr: "add gave 12\n",
+    });
+  });
+});
+
 describe("ai-sdk.mjs", () => {
   test("makes the calls of the model and streams its answer", async () => {
     ollama.replies.once({ toolCalls: [{ name: "multiply", arguments: { a: 6, b: 7 } }] });

@@ -25,7 +25,7 @@ const codes = tablesOf(page)
 const OUTSIDE = [
   ...["timeout", "stream_already_read", "all_providers_failed"],
   ...["pull_failed", "gated", "disk_full", "wrong_content", "not_removed", "convert_failed"],
-  ...["tool_timeout", "prompt_cache_not_written"],
+  ...["tool_timeout", "tool_failed", "prompt_cache_not_written"],
 ];
 
 const clock = { now: () => 0, random: () => 0, sleep: async () => {} };
