@@ -17,7 +17,9 @@ export default {
     ],
   },
   // These come as modules only, which jest does not read.
-  transformIgnorePatterns: ["/node_modules/(?!(p-queue|p-timeout|eventemitter3|jsonriver|jose|pkce-challenge)/)"],
+  transformIgnorePatterns: [
+    "/node_modules/(?!(p-queue|p-timeout|eventemitter3|jsonriver|jose|pkce-challenge)/)",
+  ],
   // Sources import each other as "./name.js", as Node does; the files are still TypeScript here.
   moduleNameMapper: {
     "^(\\.{1,2}/.*)\\.js$": "$1",
