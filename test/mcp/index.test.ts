@@ -1,6 +1,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -192,6 +194,25 @@ describe("connectMcp over HTTP", () => {
     const error = await connect({ web: { url, headers } }).catch((error) => error);
     expect(error).toMatchObject({ name: "AuthenticationError", code: "auth", status: 401 });
     expect(JSON.stringify(error) + error.stack).not.toContain(KEY);
+  });
+
+  test("says that an answer is not MCP, or that there is nothing", async () => {
+    const page = createServer(({ url }, response) => {
+      response.writeHead(url === "/page" ? 200 : 404, { "content-type": "text/html" }).end("<p>");
+    });
+    page.listen(0, "127.0.0.1");
+    await once(page, "listening");
+    const address = `http://127.0.0.1:${(page.address() as AddressInfo).port}`;
+    await expect(connect({ web: { url: `${address}/page` } })).rejects.toMatchObject({
+      message: 'The MCP server "web" answered with what is not MCP.',
+      hint: 'Check that "web" is an MCP server.',
+    });
+    await expect(connect({ web: { url: `${address}/none` } })).rejects.toMatchObject({
+      message: 'The MCP server "web" answered with the status 404.',
+      hint: 'Check the url of "web".',
+    });
+    page.closeAllConnections();
+    page.close();
   });
 
   test("says that nobody is there", async () => {
