@@ -3,6 +3,7 @@ import type { LLMRequest } from "../index.js";
 import { readGrammar, readSchema } from "./attachments.js";
 import type { Chat } from "./chat/chat.js";
 import type { Messages } from "./chat/messages.js";
+import { UsageError } from "./exit-codes.js";
 import {
   addChatFlags,
   addCommonFlags,
@@ -26,6 +27,9 @@ export interface ChatOptions extends CommonOptions {
   schema?: string;
   /** A file. */
   grammar?: string;
+  /** A file that names MCP servers. */
+  mcpConfig?: string;
+  yesTools: boolean;
   request: Omit<LLMRequest, "messages">;
   usage: boolean;
   hideReasoning: boolean;
@@ -33,6 +37,8 @@ export interface ChatOptions extends CommonOptions {
 }
 
 interface Flags extends CommonFlags, GenerationFlags {
+  mcpConfig?: string;
+  yesTools?: boolean;
   usage?: boolean;
   hideReasoning?: boolean;
   markdown: boolean;
@@ -42,6 +48,7 @@ const EXAMPLES = `
 Examples:
   $ llm-client chat -m mlx-community/Qwen3-4B-4bit
   $ llm-client chat -m ollama:qwen3:4b --system "Answer in one sentence."
+  $ llm-client chat -m mlx-community/Qwen3-4B-4bit --mcp-config mcp.json
   $ printf 'What is 7 + 5?\\nAnd 8 + 5?\\n' | llm-client chat -m demo
 
 On a terminal, /help tells what can be done besides asking. In a pipe each line is a message,
@@ -51,6 +58,8 @@ and only the answers go to stdout.`;
 export function chatCommand(run: (options: ChatOptions) => Promise<void>): Command {
   const command = new Command("chat").description("talk with a model");
   return addFolderFlag(addChatFlags(addCommonFlags(command)))
+    .option("--mcp-config <file>", "let the model call the tools of the MCP servers in this file")
+    .option("--yes-tools", "with --mcp-config: make its calls without asking")
     .option("--usage", "tell on stderr how many tokens each answer took; a terminal is always told")
     .option("--hide-reasoning", "do not print on stderr what the model thinks")
     .option("--no-markdown", "print the answers of a model as they are, on a terminal, too")
@@ -60,10 +69,15 @@ export function chatCommand(run: (options: ChatOptions) => Promise<void>): Comma
         usage = false,
         hideReasoning = false,
         markdown,
+        mcpConfig,
+        yesTools = false,
         provider,
         baseUrl,
         ...others
       } = flags;
+      if (yesTools && mcpConfig === undefined) {
+        command.error("error: --yes-tools says nothing without --mcp-config");
+      }
       const { model, config, timeout, json, verbose, promptCacheFolder, ...generation } = others;
       const where = { provider, baseUrl, model, promptCacheFolder };
       const request = requestOptions(generation);
@@ -71,23 +85,41 @@ export function chatCommand(run: (options: ChatOptions) => Promise<void>): Comma
       const common = chooseMlx(given, mlxFlags(request), command);
       const { system, schema, grammar, image: images = [] } = generation;
       const output = { usage, hideReasoning, markdown };
-      return run({ ...common, system, images, schema, grammar, request, ...output });
+      const tools = { mcpConfig, yesTools };
+      return run({ ...common, system, images, schema, grammar, request, ...tools, ...output });
     });
 }
 
 /** Talks until there are no more messages, or the person leaves. */
 export async function runChat(given: ChatOptions, io: Io): Promise<void> {
+  checkTools(given, io);
   const { Chat } = await import("./chat/chat.js");
   const options = { ...given, request: { ...given.request, ...(await formOf(given)) } };
   const chat = new Chat(options, io);
-  await chat.open();
+  try {
+    await chat.open();
+    await answerAll(chat, io);
+  } finally {
+    await chat.close();
+  }
+}
+
+/** A model must not decide alone what is run, unless somebody wants that. */
+function checkTools({ mcpConfig, yesTools }: ChatOptions, { terminal }: Io): void {
+  if (mcpConfig === undefined || yesTools || terminal) return;
+  throw new UsageError(
+    "--mcp-config needs --yes-tools here: nobody can be asked before each call.",
+    "Add --yes-tools if the model may make every call, or chat on a terminal.",
+  );
+}
+
+async function answerAll(chat: Chat, io: Io): Promise<void> {
   const messages = await openMessages(chat, io);
   io.signal.addEventListener("abort", () => messages.close());
   try {
     await chat.answerAll(messages);
   } finally {
     messages.close();
-    await chat.close();
   }
 }
 

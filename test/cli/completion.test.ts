@@ -48,6 +48,7 @@ const OFFERS: [string, string[]][] = [
   ["llm-client health --provider o", ["ollama"]],
   ["llm-client generate Hello --reasoning ", ["high", "low", "medium", "off", "on"]],
   ["llm-client chat --no-ma", ["--no-markdown"]],
+  ["llm-client chat --yes", ["--yes-tools"]],
   ["llm-client models --temp", []],
   ["llm-client models --js", ["--json"]],
   ["llm-client models ", ["rm", "show"]],

@@ -1,4 +1,4 @@
-import type { LLMResponse, Usage } from "../../index.js";
+import type { Usage } from "../../index.js";
 import { expandHome } from "../../home-folder.js";
 import type { ChatOptions } from "../chat.js";
 import { readImages } from "../attachments.js";
@@ -8,10 +8,13 @@ import { Progress } from "../progress.js";
 import { type ContentFlow, CUT } from "../reply-printer.js";
 import { AskedModel } from "./asked-model.js";
 import { isCommand, runCommand } from "./commands.js";
+import { ChatTools } from "./chat-tools.js";
 import { Conversation } from "./conversation.js";
 import type { Messages } from "./messages.js";
 import { loadChat, saveChat } from "./saved-chat.js";
-import { Turn } from "./turn.js";
+import { Turn, type TurnResult } from "./turn.js";
+
+const TOO_MANY_CALLS = "note: the model wants more calls, which were not made: ask it to go on\n";
 
 /** A conversation on the command line. */
 export class Chat {
@@ -27,6 +30,8 @@ export class Chat {
   readonly #io: Io;
   readonly #progress: Progress;
   #turn: Turn | undefined;
+  #tools: ChatTools | undefined;
+  #messages: Messages | undefined;
   /** The file that this chat came from, or went to. */
   #file: string | undefined;
 
@@ -38,19 +43,21 @@ export class Chat {
     this.model = new AskedModel(options, io, this.#progress);
   }
 
-  /** Fails if nobody could answer, or a picture cannot be read. */
+  /** Fails if nobody could answer, a server of tools does not start, or a picture cannot be read. */
   async open(): Promise<void> {
     await this.addPictures(this.#options.images);
+    await this.#openTools();
     await this.model.open();
     if (this.#io.terminal) await this.note(`${this.model.name}. /help tells what you can do.`);
   }
 
-  close(): Promise<void> {
-    return this.model.close();
+  async close(): Promise<void> {
+    await Promise.all([this.model.close(), this.#tools?.close()]);
   }
 
   /** Answers messages until there are no more, or somebody leaves. */
   async answerAll(messages: Messages): Promise<void> {
+    this.#messages = messages;
     while (!this.isOver) {
       const { draft } = this;
       this.draft = undefined;
@@ -74,15 +81,22 @@ export class Chat {
   async reply(): Promise<void> {
     const { json, usage, verbose } = this.#options;
     const { stdout, stderr } = this.#io;
-    const response = await this.#runTurn();
+    const { response, usage: used = {}, isCut } = await this.#runTurn();
     if (!response) return this.note("Interrupted.");
     this.replies += 1;
-    this.#count(response.usage);
+    this.#count(used);
     if (json) await stdout.write(`${JSON.stringify(response)}\n`);
-    this.#progress.warn(response.warnings);
+    if (isCut) await stderr.write(TOO_MANY_CALLS);
     if (response.finishReason === "length") await stderr.write(CUT);
     if (this.#io.terminal || usage || verbose) await this.note(describeReply(response));
     if (verbose) await this.note(describeRun(response));
+  }
+
+  /** What the model may call. */
+  describeTools(): string {
+    return (
+      this.#tools?.describe() ?? "There are none: --mcp-config FILE offers those of MCP servers."
+    );
   }
 
   async save(file: string): Promise<void> {
@@ -123,17 +137,28 @@ export class Chat {
     await this.reply();
   }
 
-  async #runTurn(): Promise<LLMResponse | undefined> {
+  async #openTools(): Promise<void> {
+    const { mcpConfig: file, yesTools } = this.#options;
+    if (file === undefined) return;
+    const { connectMcp } = await import("../../mcp/index.js");
+    const mcp = await connectMcp({ file: expandHome(file), signal: this.#io.signal });
+    const ask = async (question: string) => (await this.#messages?.answer(question)) ?? "";
+    this.#tools = new ChatTools(mcp, { io: this.#io, ...(!yesTools && { ask }) });
+    this.#progress.warn(mcp.warnings);
+  }
+
+  async #runTurn(): Promise<TurnResult> {
     const { hideReasoning } = this.#options;
     const { model, conversation } = this;
     const content = await this.#contentFlow();
-    const options = { model, io: this.#io, progress: this.#progress, hideReasoning, content };
-    this.#turn = new Turn(options);
+    const output = { io: this.#io, progress: this.#progress, hideReasoning, content };
+    this.#turn = new Turn({ model, tools: this.#tools, ...output });
     try {
-      const { messages, response } = await this.#turn.run(conversation.messages);
+      const result = await this.#turn.run(conversation.messages);
+      const { messages } = result;
       if (messages.length === 0) this.draft = conversation.takeBack();
       conversation.add(...messages);
-      return response;
+      return result;
     } catch (error) {
       this.draft = conversation.takeBack();
       throw error;

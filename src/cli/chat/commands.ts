@@ -73,6 +73,11 @@ const COMMANDS: ChatCommand[] = [
     run: (chat, file) => chat.load(file),
   },
   {
+    name: "/tools",
+    does: "tell what the model may call",
+    run: (chat) => chat.note(chat.describeTools()),
+  },
+  {
     name: "/stats",
     does: "tell how many tokens were used so far",
     run: (chat) => chat.note(`${chat.replies} replies: ${describeUsage(chat)}`),
